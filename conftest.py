@@ -1,0 +1,23 @@
+"""What holds for every test: which real servers there are is said first; how long an example takes is not judged."""
+
+from pathlib import Path
+
+from cellkeeper.runtime.errors import StartRefusedError
+from cellkeeper.testing.influxd import find_influxd
+from cellkeeper.testing.real_brokers import real_brokers
+from cellkeeper.testing.real_tools import told_tools
+from hypothesis import settings
+
+import dashboards  # noqa: F401  # before pytest takes the folder of that name for the package
+
+settings.register_profile("cellkeeper", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("cellkeeper")
+
+
+def pytest_report_header() -> str:
+    """Return the line that names the real servers of this run."""
+    try:
+        brokers = ", ".join(f"Mosquitto {broker.version}" for broker in real_brokers(Path(__file__).parent))
+    except StartRefusedError:
+        brokers = "no Mosquitto"
+    return f"real servers: {brokers}, {'InfluxDB' if find_influxd() else 'no InfluxDB'}; real tools: {told_tools()}"
