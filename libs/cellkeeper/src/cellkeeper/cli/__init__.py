@@ -1,0 +1,1 @@
+"""The `cellkeeper` command: its frame, and the commands that need no service's code."""

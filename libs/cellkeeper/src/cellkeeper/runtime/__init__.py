@@ -1,0 +1,1 @@
+"""How a service lives: settings, clock, session with the broker, presence, logs, metrics."""

@@ -1,0 +1,1 @@
+"""Fakes, builders and strategies for the tests of every service."""
