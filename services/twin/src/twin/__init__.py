@@ -1,0 +1,1 @@
+"""Battery-room twin: cell physics, module firmware, the bus and its faults."""

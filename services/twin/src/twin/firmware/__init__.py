@@ -1,0 +1,1 @@
+"""What runs inside the modules of a line, from the written protocol."""

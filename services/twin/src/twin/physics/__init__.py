@@ -1,0 +1,1 @@
+"""Cells, charger and instruments of a room, as arrays over all units."""
