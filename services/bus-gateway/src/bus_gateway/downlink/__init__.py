@@ -1,0 +1,1 @@
+"""What the gateway is asked to do, and what forbids it."""

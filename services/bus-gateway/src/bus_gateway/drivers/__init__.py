@@ -1,0 +1,1 @@
+"""Drivers: what reads batteries, behind `bus_gateway.driver.Driver`."""

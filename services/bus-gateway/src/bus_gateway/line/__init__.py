@@ -1,0 +1,1 @@
+"""One bus line: its port, its turns, its sweeps and what is done to single modules."""

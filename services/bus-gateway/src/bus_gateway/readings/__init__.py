@@ -1,0 +1,1 @@
+"""From replies to graded readings of a whole string."""
