@@ -1,0 +1,1 @@
+"""Stores every reading, loses nothing, answers questions about the past."""

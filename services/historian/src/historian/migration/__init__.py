@@ -1,0 +1,1 @@
+"""History from one store into another."""

@@ -1,0 +1,1 @@
+"""Where history lies: the port, and the stores behind it."""
