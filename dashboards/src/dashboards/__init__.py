@@ -1,0 +1,1 @@
+"""Grafana boards, generated from the storage table of the contract."""
