@@ -1,0 +1,72 @@
+"""What the system tests share: a foreign MQTT client that writes down everything it sees."""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+
+TREE = "cellkeeper/v1/hh1/"
+
+
+class ForeignReader:
+    """A client that is not ours: subscribes to everything and keeps it, by topic below the site."""
+
+    def __init__(self, port: int, *, version: int = mqtt.MQTTv5) -> None:
+        self.messages: dict[str, list[mqtt.MQTTMessage]] = defaultdict(list)
+        self.lock = threading.Lock()
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=version)
+        self.client.on_message = self._take
+        self.client.on_connect = lambda client, *_: client.subscribe(TREE + "#", qos=1)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def _take(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        with self.lock:
+            self.messages[message.topic.removeprefix(TREE)].append(message)
+
+    def bodies(self, topic: str) -> list[dict[str, Any]]:
+        with self.lock:
+            return [json.loads(message.payload) for message in self.messages[topic] if message.payload]
+
+    def last(self, topic: str) -> dict[str, Any] | None:
+        bodies = self.bodies(topic)
+        return bodies[-1] if bodies else None
+
+    def topics(self) -> set[str]:
+        with self.lock:
+            return {topic for topic, messages in self.messages.items() if messages}
+
+    def wait(self, condition: Callable[["ForeignReader"], object], what: str, deadline_s: float = 60.0) -> None:
+        end_s = time.monotonic() + deadline_s
+        while not condition(self):
+            assert time.monotonic() < end_s, (
+                f"not seen within {deadline_s} s: {what}; topics {sorted(self.topics())[:40]}"
+            )
+            time.sleep(0.05)
+
+    def publish(self, topic: str, body: dict[str, Any], *, retain: bool = False) -> None:
+        self.client.publish(TREE + topic, json.dumps(body), qos=1, retain=retain).wait_for_publish(10.0)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def read() -> Iterator[Callable[..., ForeignReader]]:
+    """Return a function that opens a foreign reader on a port; all are closed at the end."""
+    opened: list[ForeignReader] = []
+
+    def open_reader(port: int, **options: Any) -> ForeignReader:
+        opened.append(ForeignReader(port, **options))
+        return opened[-1]
+
+    yield open_reader
+    for reader in opened:
+        reader.close()
