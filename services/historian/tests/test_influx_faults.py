@@ -3,6 +3,8 @@
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,16 +147,18 @@ def test_the_size_of_history_is_what_lies_on_the_servers_disk_or_unknown(room: R
     assert use.bytes is None, "a figure of a server that does not answer"
 
 
-def test_the_size_of_history_is_known_on_a_server_with_hundreds_of_other_buckets(influx_site: InfluxSite, tmp_path: Path):
-    crowd = Room(influx_site, tmp_path / "crowd")
-    org = crowd.operator.manage("GET", "/api/v2/orgs", org="cellkeeper")["orgs"][0]["id"]
-    for number in range(120):
-        crowd.operator.manage("POST", "/api/v2/buckets", {"orgID": org, "name": f"other/{number}"})
-    late = Room(influx_site, tmp_path / "late")
-    late.write(*range(1, 200))
-    late.tend()
-    use = DiskUse(Server(late.target), lambda: 0)
-    use.look()
+def test_the_size_of_history_is_known_on_a_server_with_many_other_buckets(influx_site: InfluxSite, tmp_path: Path):
+    target = influx_site.target()
+    with closing(Server(replace(target, token_file=influx_site.tokens / "operator.token"))) as operator:
+        org = operator.manage("GET", "/api/v2/orgs", org=target.org)["orgs"][0]["id"]
+        for number in range(120):
+            operator.manage("POST", "/api/v2/buckets", {"orgID": org, "name": f"other/{number}"})
+    late = Room(influx_site, tmp_path)
+    with closing(late.store), closing(late.operator), closing(Server(late.target)) as server:
+        late.write(*range(1, 200))
+        late.tend()
+        use = DiskUse(server, lambda: 0)
+        use.look()
     assert (use.bytes or 0) > 0
 
 
