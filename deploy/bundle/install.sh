@@ -3,6 +3,7 @@
 #
 #   ./install.sh [--system] [FOLDER]     FOLDER is /opt/cellkeeper unless named
 set -eu
+umask 022 # services run as other users than the one who installs
 here=$(cd "$(dirname "$0")" && pwd)
 system=
 if [ "${1:-}" = --system ]; then system=yes; shift; fi
@@ -42,6 +43,16 @@ if [ -n "$system" ]; then
     install -m 644 -t /etc/systemd/system "$here"/deploy/systemd/*.service "$here"/deploy/systemd/*.timer "$here"/deploy/systemd/*.target
     install -m 644 -t /etc/udev/rules.d "$here"/deploy/udev/*.rules
     [ "$place" = /opt/cellkeeper ] || sed -i "s|/opt/cellkeeper|$place|g" /etc/systemd/system/cellkeeper*
-    systemd-sysusers && systemctl daemon-reload && udevadm control --reload && udevadm trigger
-    echo "next: $place/bin/cellkeeper init /etc/cellkeeper, then systemctl enable --now cellkeeper.target"
+    systemd-sysusers
+    systemctl daemon-reload
+    # in a container nobody runs udev
+    if udevadm control --ping --timeout=5 2>/dev/null; then udevadm control --reload && udevadm trigger; fi
+    # where another user has the number already, sysusers takes a free one: the files of the site have to follow
+    options=
+    for each in "cellkeeper 10001 --uid" "cellkeeper-broker 1883 --broker-uid"; do
+        # shellcheck disable=SC2086  # three words
+        set -- $each
+        [ "$(id -u "$1")" = "$2" ] || options="$options $3 $(id -u "$1")"
+    done
+    echo "next: $place/bin/cellkeeper init$options /etc/cellkeeper, then systemctl enable --now cellkeeper.target"
 fi

@@ -24,6 +24,7 @@ def test_a_unit_is_locked_down(name: str):
         "ProtectSystem=strict",
         "ProtectHome=yes",
         "PrivateTmp=yes",
+        "MemoryDenyWriteExecute=yes",
     }
     assert wanted <= set(lines(name))
     assert [line for line in lines(name) if re.match(r"User=cellkeeper(-broker)?$", line)]
@@ -32,12 +33,24 @@ def test_a_unit_is_locked_down(name: str):
     assert secret == [f"BindReadOnlyPaths=/etc/cellkeeper/{'broker' if name == 'broker' else f'secrets/{name}'}"]
 
 
+def test_services_that_need_this_machine_alone_reach_nothing_else():
+    for name in ("historian", "balancer"):
+        assert {"IPAddressDeny=any", "IPAddressAllow=localhost"} <= set(lines(name))
+
+
+def test_the_broker_takes_renewed_certificates_on_the_smallest_server_and_starts_without_network():
+    assert "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'" in lines("broker"), "/bin/kill is not everywhere"
+    assert not [line for line in lines("broker") if "network-online" in line and not line.startswith("#")]
+    assert "ExecStartPost=/bin/systemctl try-reload-or-restart cellkeeper-broker.service" in lines("certificates")
+
+
 def test_devices_are_the_gateways_alone():
     assert "PrivateDevices=yes" in lines("broker")
     assert "PrivateDevices=yes" in lines("historian")
     assert "PrivateDevices=yes" in lines("balancer")
     allowed = [line for line in lines("bus-gateway") if line.startswith("DeviceAllow=")]
-    assert allowed == [f"DeviceAllow=char-{kind} rw" for kind in ("ttyUSB", "ttyACM", "ttyS")]
+    numbers = {"ttyUSB": 188, "ttyACM": 166, "ttyS": 4}  # by name, an adapter whose driver comes late is refused
+    assert allowed == [f"DeviceAllow=char-{number} rw" for number in numbers.values()]
     assert "DevicePolicy=closed" in lines("bus-gateway")
 
 

@@ -1,10 +1,11 @@
 """Provisioning a real InfluxDB: idempotent, and tokens that may no more than they must."""
 
+import os
 from pathlib import Path
 
 import pytest
 from historian.errors import StoreFailedError
-from historian.stores.influx.provision import plan_for, provision
+from historian.stores.influx.provision import plan_for, provision, write_secret
 from historian.stores.influx.server import Server, Target
 
 from .conftest import FOR_EVER, Room
@@ -38,3 +39,15 @@ def test_a_server_that_somebody_set_up_needs_its_operators_token(room: Room, tmp
     with pytest.raises(StoreFailedError, match="set up already; put its operator token into"):
         list(provision(plan))
     assert not missing.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_gives_a_token_to_the_service_whose_folder_it_lies_in(tmp_path: Path):
+    folder = tmp_path / "historian"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 10001, 10001)
+    for text in ("first", "second"):
+        write_secret(folder / "influx.token", text)
+        found = (folder / "influx.token").stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (10001, 10001, 0o400)
+    assert (folder / "influx.token").read_text("ascii") == "second\n"

@@ -4,6 +4,7 @@ Everything is looked at first: a second run changes nothing, and a bucket or tok
 belong to buckets by id, so a new bucket means new tokens; the historian reads its file again by itself.
 """
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -157,12 +158,15 @@ def _token(server: Server, org: str, label: str, rights: list[Json], file: Path)
 def write_secret(file: Path, text: str) -> None:
     """Put a secret into a file that only its owner may read, never half of it.
 
+    Root gives it to the owner of its folder: the service that reads it.
+
     Raises:
         StoreFailedError: it cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file, mode=0o400) as output:
+        owner = file.parent.stat().st_uid if os.geteuid() == 0 else None
+        with whole_file(file, mode=0o400, uid=owner) as output:
             output.write(text.encode() + b"\n")
     except OSError as exc:
         raise StoreFailedError(f"{file}: {exc.strerror}; choose another folder for the tokens") from exc
