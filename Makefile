@@ -1,14 +1,14 @@
 # Every target makes .venv ready first (scripts/bootstrap: a moment when nothing changed).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test check format bench coverage soak fuzz e2e images bundle lock docs figures clean
+.PHONY: help bootstrap demo test check format bench coverage soak fuzz e2e e2e-systemd images bundle lock docs figures clean
 
 SOURCES := libs/cellkeeper/src services/bus-gateway/src services/historian/src services/twin/src services/balancer/src dashboards/src
 BIN := .venv/bin
 BALANCER_CORE := phase pack_stats pack_view rules seen limits frozen_units findings orders decision dispatch proof string_loop strategies
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 bootstrap:  ## interpreter, packages, Mosquitto
 	@scripts/bootstrap
@@ -43,6 +43,9 @@ fuzz: bootstrap  ## random and mutated frames into the decoders for FUZZ_S secon
 
 e2e:  ## the production stack under docker compose with the twin: build, start, check, stop; needs or starts a Docker engine
 	@scripts/e2e
+
+e2e-systemd:  ## a site without Docker on a machine of its own that systemd runs: install, start, check, kill, reboot, upgrade; needs root and Debian
+	@scripts/e2e-systemd
 
 images:  ## images of the services, from the wheelhouse (CELLKEEPER_PYTHON_IMAGE)
 	@scripts/images

@@ -1,9 +1,12 @@
-"""Bundles as a site gets them, for the tests of this folder."""
+"""Bundles as a site gets them, for the tests of this folder and for scripts/e2e-systemd-checks."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +36,27 @@ def install(bundle: Path, place: Path) -> subprocess.CompletedProcess[str]:
     command = ["sh", bundle / "install.sh", place]
     environment = os.environ | NO_NETWORK | {"PYTHON": sys.executable}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def next_version(bundle: Path, place: Path, number: str, spoil: dict[str, bytes]) -> Path:
+    """Return the same bundle as a later version, some files of its wheels replaced."""
+    shutil.copytree(bundle, place, copy_function=os.link)
+    for wheel in place.glob("wheelhouse/cellkeeper*.whl"):
+        name, old, rest = wheel.name.split("-", 2)
+        fresh = wheel.with_name(f"{name}-{number}-{rest}")
+        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as target:
+            for item in source.namelist():
+                if item.endswith(".dist-info/RECORD"):
+                    continue
+                body = spoil.get(item, source.read(item))
+                if item.endswith(".dist-info/METADATA"):
+                    body = body.replace(f"\nVersion: {old}\n".encode(), f"\nVersion: {number}\n".encode())
+                target.writestr(item.replace(f"-{old}.dist-info", f"-{number}.dist-info"), body)
+            record = f"{name}-{number}.dist-info/RECORD"
+            target.writestr(record, "".join(f"{item},,\n" for item in (*target.namelist(), record)))
+        wheel.unlink()
+    (place / "SHA256SUMS").unlink()
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  ./{path.relative_to(place)}\n" for path in files]
+    (place / "SHA256SUMS").write_text("".join(lines), "utf-8")
+    return place

@@ -4,12 +4,9 @@ The two bundles, their programs and the suite are real; `systemctl` is a stand-i
 of whatever is installed, as no service manager runs here.
 """
 
-import hashlib
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,7 @@ import pytest
 from cellkeeper.runtime.broker import free_port
 from cellkeeper.testing.suite import site_text
 
-from .bundles import ROOT, install
+from .bundles import ROOT, install, next_version
 
 pytestmark = pytest.mark.timeout(400)
 UPGRADE_DEADLINE_S = 240.0
@@ -83,30 +80,6 @@ class Machine:
         site = self.room / "site"
         found = (path for path in site.rglob("*") if path.is_file() and path.relative_to(site).parts[0] != "state")
         return {str(path.relative_to(site)): (path.stat().st_mode, path.read_bytes()) for path in found}
-
-
-def next_version(bundle: Path, place: Path, number: str, spoil: dict[str, bytes]) -> Path:
-    """Return the same bundle as a later version, some files of its wheels replaced."""
-    shutil.copytree(bundle, place, copy_function=os.link)
-    for wheel in place.glob("wheelhouse/cellkeeper*.whl"):
-        name, old, rest = wheel.name.split("-", 2)
-        fresh = wheel.with_name(f"{name}-{number}-{rest}")
-        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as target:
-            for item in source.namelist():
-                if item.endswith(".dist-info/RECORD"):
-                    continue
-                body = spoil.get(item, source.read(item))
-                if item.endswith(".dist-info/METADATA"):
-                    body = body.replace(f"\nVersion: {old}\n".encode(), f"\nVersion: {number}\n".encode())
-                target.writestr(item.replace(f"-{old}.dist-info", f"-{number}.dist-info"), body)
-            record = f"{name}-{number}.dist-info/RECORD"
-            target.writestr(record, "".join(f"{item},,\n" for item in (*target.namelist(), record)))
-        wheel.unlink()
-    (place / "SHA256SUMS").unlink()
-    files = sorted(path for path in place.rglob("*") if path.is_file())
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  ./{path.relative_to(place)}\n" for path in files]
-    (place / "SHA256SUMS").write_text("".join(lines), "utf-8")
-    return place
 
 
 @pytest.fixture(scope="module")
