@@ -214,12 +214,20 @@ class Machine:
         until("data in history", SETTLE_S, newest)
 
 
-def lost(rows: Rows) -> str | None:
-    """Return which numbers of which stream are missing between its first and its last, None when none is."""
+def lost(rows: Rows, *, from_the_first: bool = True) -> str | None:
+    """Return which numbers of which stream are missing up to its last, None when none is.
+
+    Args:
+        rows: all stored scans of a string.
+        from_the_first: streams begin with 1; else with the first that is stored, as where another store took over.
+    """
     numbers: dict[str, list[int]] = defaultdict(list)
     for stream, seq in rows:
         numbers[stream].append(seq)
-    gaps = {stream: sorted(set(range(1, max(seen) + 1)) - set(seen)) for stream, seen in numbers.items()}
+    gaps = {
+        stream: sorted(set(range(1 if from_the_first else min(seen), max(seen) + 1)) - set(seen))
+        for stream, seen in numbers.items()
+    }
     return ", ".join(f"{stream}: {seqs[:5]}" for stream, seqs in gaps.items() if seqs) or None
 
 

@@ -228,7 +228,7 @@ def check_influxdb(machine: Machine, influxd: Path) -> str:
     machine.wait_until_well()
     machine.wait_for_data()
     back_s = time.monotonic() - begun_s
-    until("every scan stored", 30.0, lambda: None if lost(machine.rows()) else True)
+    until("every scan stored", 30.0, lambda: None if lost(machine.rows(), from_the_first=False) else True)
     begun_s = time.monotonic()
     machine.do("systemctl", "stop", "influxdb")
     require(machine.property_of("Result", "influxdb") == "success", "InfluxDB did not end in order")
