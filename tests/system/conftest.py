@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +14,13 @@ TREE = "cellkeeper/v1/hh1/"
 
 
 class ForeignReader:
-    """A client that is not ours: subscribes to everything and keeps it, by topic below the site."""
+    """A client that is not ours: subscribes to everything and keeps it, by topic below the site.
 
-    def __init__(self, port: int, *, version: int = mqtt.MQTTv5) -> None:
-        self.messages: dict[str, list[mqtt.MQTTMessage]] = defaultdict(list)
+    `keep` is how many messages of a topic are kept, the newest ones; all without it.
+    """
+
+    def __init__(self, port: int, *, version: int = mqtt.MQTTv5, keep: int | None = None) -> None:
+        self.messages: dict[str, deque[mqtt.MQTTMessage]] = defaultdict(lambda: deque(maxlen=keep))
         self.lock = threading.Lock()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=version)
         self.client.on_message = self._take
@@ -35,8 +38,9 @@ class ForeignReader:
             return [json.loads(message.payload) for message in self.messages[topic] if message.payload]
 
     def last(self, topic: str) -> dict[str, Any] | None:
-        bodies = self.bodies(topic)
-        return bodies[-1] if bodies else None
+        with self.lock:
+            newest = next((message for message in reversed(self.messages[topic]) if message.payload), None)
+        return None if newest is None else json.loads(newest.payload)
 
     def topics(self) -> set[str]:
         with self.lock:

@@ -84,7 +84,7 @@ def test_an_hour_without_a_database_at_4096_cells(tmp_path: Path, read, influxd:
     strings = [f"s{n}" for n in range(1, 17)]
     with running_suite(tmp_path / "site", site_text(tmp_path / "site", 16, 256)) as suite:
         start_with_influx(suite, influxd, tmp_path / "secrets")
-        reader = read(suite.broker.port)
+        reader = read(suite.broker.port, keep=1)
         reader.wait(lambda r: r.bodies("string/s16/stored"), "the first receipt", 120.0)
         influxd.kill()
         before, before_kb = newest_seq(reader, "s1")[1], memory_kb(suite.pid("historian"))
