@@ -33,13 +33,13 @@ from cellkeeper.contract.telemetry import ImpedanceSweep
 from cellkeeper.testing.builders import balance_of
 from cellkeeper.testing.influxd import Influxd
 from dashboards.tier_rule import Scope
-from historian.stores.balance_rows import balance_row
-from historian.stores.influx.balance_lines import balance_line
 from historian.stores.influx.lines import event_line, sweep_lines
 from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Server, Target
+from historian.stores.influx.state_lines import state_line
 from historian.stores.influx.text_columns import TextColumns, chars_of
 from historian.stores.port import LivedSweep
+from historian.stores.state_rows import balance_row
 
 SITE, STRINGS, CELLS = "hh1", 16, 256
 HOUR_MS = 3_600_000
@@ -162,7 +162,7 @@ class PanelRoom:
                 balance_row(balance_of(at_ms, string=LOOKED_AT, spread_v=0.001 * (at_ms // MINUTE_MS % 60)))
                 for at_ms in range(first_ms, first_ms + DAY_MS, MINUTE_MS)
             ]
-            yield b"".join(balance_line(row, SITE) for row in rows)
+            yield b"".join(state_line(row, SITE) for row in rows)
 
 
 def _sweep(string: str, at: datetime, rng: np.random.Generator) -> ImpedanceSweep:

@@ -15,12 +15,12 @@ from cellkeeper.contract.telemetry import ImpedanceSweep
 from cellkeeper.testing.builders import balance_of, scan_of
 from cellkeeper.testing.influxd import missing_influxd, running_influxd
 from dashboards.rehearsal import InfluxQuestioner
-from historian.stores.balance_rows import balance_row
 from historian.stores.influx.options import InfluxOptions
 from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Target
 from historian.stores.influx.store import InfluxStore
 from historian.stores.port import LivedScan, LivedSweep, WriteBatch
+from historian.stores.state_rows import balance_row
 
 CELLS = {"s1": 6, "s2": 3}
 SCALARS = {"current_a": 0.05, "string_v": 13.5, "ambient_degc": 21.5, "ripple_a_rms": 1.25}
@@ -107,7 +107,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
         told_ms = [end_ms - minutes * 60_000 for minutes in (5, 30, 120, 600, 20_000)]
         store.write(
             WriteBatch(
-                balances=[balance_row(a_state(string, at_ms)) for at_ms in told_ms for string in CELLS],
+                states=[balance_row(a_state(string, at_ms)) for at_ms in told_ms for string in CELLS],
                 scans=scans,
                 sweeps=[LivedSweep(a_sweep(at_ms)) for at_ms in log_times],
                 events=[

@@ -145,7 +145,9 @@ def test_the_size_of_history_is_what_lies_on_the_servers_disk_or_unknown(room: R
     assert use.bytes is None, "a figure of a server that does not answer"
 
 
-def test_the_size_of_history_is_known_on_a_server_with_hundreds_of_other_buckets(influx_site: InfluxSite, tmp_path: Path):
+def test_the_size_of_history_is_known_on_a_server_with_hundreds_of_other_buckets(
+    influx_site: InfluxSite, tmp_path: Path
+):
     crowd = Room(influx_site, tmp_path / "crowd")
     org = crowd.operator.manage("GET", "/api/v2/orgs", org="cellkeeper")["orgs"][0]["id"]
     for number in range(120):
