@@ -153,7 +153,8 @@ class BatteryType(Table):
                 )
         if not profile.nominal_v < self.float_limits.lowest_v < self.float_limits.highest_v < profile.highest_v:
             raise ValueError(
-                f"float_limits: must lie between {profile.nominal_v:g} and {profile.highest_v:g}; write volts of one cell"
+                f"float_limits: must lie between {profile.nominal_v:g} and {profile.highest_v:g}; write volts of one "
+                "electrochemical cell"
             )
         return self
 

@@ -198,5 +198,5 @@ def _require_cutoff(dcbus: DcBusTable, string: StringTable) -> None:
     if dcbus.cutoff_v is not None and not lowest_v <= dcbus.cutoff_v < float_v:
         raise ValueError(
             f"cutoff_v {dcbus.cutoff_v:g} of dcbus {dcbus.id!r} must lie from {lowest_v:g} to below {float_v:g}: so "
-            f"much the {cells} cells of string {string.id} have; write the volts of the whole bus at which the UPS stops"
+            f"much have the {cells} cells of string {string.id}; write volts of the whole bus at which the UPS stops"
         )
