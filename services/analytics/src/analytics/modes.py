@@ -1,5 +1,7 @@
-"""The modes of a string, by the names that the contract gives them."""
+"""The modes a string can be in, by their names on the wire."""
 
-from typing import Literal
+from typing import Final, Literal
 
 type Mode = Literal["float", "boost", "recharge", "discharge", "rest", "open", "test", "unknown"]
+
+MODES: Final[tuple[Mode, ...]] = ("float", "boost", "recharge", "discharge", "rest", "open", "test", "unknown")
