@@ -92,6 +92,8 @@ def capacity_of(record: DischargeRecord, curves: Curves, context: DossierContext
     if found.frac is None:
         return found
     doubts = _doubts(record, basis, duration_s)
+    if curves.string_v_from == "estimated, units unread":
+        doubts = (*doubts, "the voltage of the string is estimated: units could not be read")
     sd_frac = found.frac * _sd(record, basis, context, found)
     if reached_s is None:
         doubts = (*doubts, "the discharge ended before the string was at its end voltage")
@@ -167,7 +169,7 @@ def _missing(basis: _Basis, curves: Curves) -> tuple[str, ...]:
     elif not norms.COLDEST_DEGC <= basis.degc <= norms.WARMEST_DEGC:
         found.append(f"{basis.degc:.1f} °C before the discharge: outside of 5 to 45 °C no correction is known")
     if curves.string_v_from == "none":
-        found.append("neither the voltage of the string nor of all its units is known")
+        found.append("neither the voltage of the string nor of nearly all its units is known")
     return tuple(found)
 
 

@@ -1,14 +1,16 @@
 """The course of one discharge as arrays over the kept samples: what is measured, and what follows from it directly."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from analytics.discharge.record import DischargeRecord
 from analytics.readings import Flags, Floats
 
-type VoltageSource = Literal["measured", "sum of the units", "none"]
+type VoltageSource = Literal["measured", "sum of the units", "estimated, units unread", "none"]
+
+ENOUGH_FRAC: Final = 0.9  # of the units: their mean stands for the string, and the dossier says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,10 @@ class Curves:
         inside: (T,) whether the sample lies in the discharge.
         current_a: (T,) positive discharges; NaN without.
         string_v: (T,) NaN without.
-        string_v_from: `measured` where a sensor gave it; the sum where every unit could be read.
+        string_v_from: `measured` where a sensor gave it; the sum where every unit could be read, their mean times n
+            where nearly all could.
         power_w: (T,) NaN without.
+        ambient_degc: (T,) NaN without.
         unit_v, degc: (T, n) NaN without.
         spread_v: (T,) highest minus lowest unit; NaN with fewer than two readings.
     """
@@ -32,6 +36,7 @@ class Curves:
     string_v: Floats
     string_v_from: VoltageSource
     power_w: Floats
+    ambient_degc: Floats
     unit_v: Floats
     degc: Floats
     spread_v: Floats
@@ -57,6 +62,7 @@ def curves_of(record: DischargeRecord) -> Curves:
         string_v=string_v,
         string_v_from=source,
         power_w=string_v * current_a,
+        ambient_degc=np.asarray(record.ambient_degc[keep], np.float64),
         unit_v=unit_v,
         degc=degc,
         spread_v=_spread(unit_v),
@@ -67,7 +73,13 @@ def _string_voltage(measured_v: Floats, unit_v: Floats) -> tuple[Floats, Voltage
     if np.isfinite(measured_v).any():
         return measured_v, "measured"
     total_v = unit_v.sum(axis=1)
-    return total_v, "sum of the units" if np.isfinite(total_v).any() else "none"
+    if np.isfinite(total_v).any():
+        return total_v, "sum of the units"
+    known = np.isfinite(unit_v)
+    enough = known.sum(axis=1) >= ENOUGH_FRAC * unit_v.shape[1]
+    mean_v = np.where(known, unit_v, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    estimated_v = np.where(enough & known.any(axis=1), mean_v * unit_v.shape[1], np.nan)
+    return estimated_v, "estimated, units unread" if np.isfinite(estimated_v).any() else "none"
 
 
 def _spread(unit_v: Floats) -> Floats:

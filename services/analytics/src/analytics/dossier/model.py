@@ -12,7 +12,7 @@ from analytics.dossier.curves import Curves, curves_of, mean_over_time
 from analytics.dossier.forecast import ForecastRow, forecast_rows
 from analytics.dossier.ranking import UnitRow, ranked_units
 
-type Verdict = Literal["pass", "pass_repeat", "weak", "not_standard", "not_proven"]
+type Verdict = Literal["pass", "pass_weak_units", "pass_repeat", "weak", "not_standard", "not_proven"]
 
 PASS_FRAC: Final = 0.90  # IEEE 450/1188: below it a yearly test; the end of life at 80 %
 WEAK_FRAC: Final = 0.80
@@ -90,6 +90,7 @@ class Dossier:
         units: weakest first.
         spread, warmth, quality: of the string.
         capacity: what is proven.
+        weak_cells: that were at their own end voltage before 80 % of the time that a healthy one lasts, or reversed.
         verdict: in one word.
         forecasts: predicted beside real.
     """
@@ -110,6 +111,7 @@ class Dossier:
     warmth: Warmth
     quality: DataQuality
     capacity: CapacityFinding
+    weak_cells: tuple[int, ...]
     verdict: Verdict
     forecasts: tuple[ForecastRow, ...]
 
@@ -124,6 +126,7 @@ def dossier_of(basis: DossierBasis) -> Dossier:
     mean_a, mean_w = (
         _known(mean_over_time(curves.t_s, each, curves.inside)) for each in (curves.current_a, curves.power_w)
     )
+    weak_cells = _weak_cells(units, capacity)
     first_unit_s = units[0].reached_end_s if units else None
     return Dossier(
         basis=basis,
@@ -139,16 +142,22 @@ def dossier_of(basis: DossierBasis) -> Dossier:
         dip=_dip(curves, duration_s),
         units=units,
         spread=_spread(curves),
-        warmth=_warmth(basis, curves, units),
+        warmth=_warmth(curves, units),
         quality=_quality(basis, curves, units),
         capacity=capacity,
-        verdict=verdict_of(capacity),
+        weak_cells=weak_cells,
+        verdict=verdict_of(capacity, weak_cells),
         forecasts=forecast_rows(record, first_unit_s, capacity.reached_s),
     )
 
 
-def verdict_of(capacity: CapacityFinding) -> Verdict:
+def verdict_of(capacity: CapacityFinding, weak_cells: tuple[int, ...]) -> Verdict:
     """Return the verdict: only a standard test judges; a test that ended early can prove enough, never too little."""
+    found = _string_verdict(capacity)
+    return "pass_weak_units" if found == "pass" and weak_cells else found
+
+
+def _string_verdict(capacity: CapacityFinding) -> Verdict:
     frac = capacity.frac
     if capacity.proof == "indicative":
         return "not_standard"
@@ -179,6 +188,14 @@ def result_of(dossier: Dossier) -> EarlierResult:
     )
 
 
+def _weak_cells(units: tuple[UnitRow, ...], capacity: CapacityFinding) -> tuple[int, ...]:
+    factor = capacity.factor or 1.0  # K_C lengthens what a cold battery gave, K_T says how much it could give
+    healthy_s = (capacity.rated_s or 0.0) * (1.0 / factor if capacity.method == "rate-adjusted" else factor)
+    limit_s = WEAK_FRAC * healthy_s
+    early = {row.cell for row in units if row.reached_end_s is not None and row.reached_end_s < limit_s}
+    return tuple(sorted(early | {row.cell for row in units if row.reversed}))
+
+
 def _dip(curves: Curves, duration_s: float) -> Dip | None:
     """Return the first sag with a recovery that is more than a tenth of a per cent of the voltage."""
     until_s = min(DIP_WITHIN_S, DIP_SHARE * duration_s)
@@ -202,10 +219,11 @@ def _spread(curves: Curves) -> Spread:
     return Spread(*(float(curves.spread_v[at]) for at in (rows[0], half, rows[-1])))
 
 
-def _warmth(basis: DossierBasis, curves: Curves, units: tuple[UnitRow, ...]) -> Warmth:
+def _warmth(curves: Curves, units: tuple[UnitRow, ...]) -> Warmth:
     degc = np.where(curves.inside[:, None], curves.degc, np.nan)
     rises = [row.rise_k for row in units if row.rise_k is not None]
-    ambient_degc = _known(float(np.nanmean(basis.record.ambient_degc))) if _any(basis.record.ambient_degc) else None
+    room = curves.ambient_degc[np.isfinite(curves.ambient_degc)]
+    ambient_degc = float(room.mean()) if len(room) else None
     if not np.isfinite(degc).any():
         return Warmth(start_degc(curves), None, 0, None, ambient_degc)
     _, cell = np.unravel_index(int(np.nanargmax(degc)), degc.shape)
@@ -222,10 +240,6 @@ def _quality(basis: DossierBasis, curves: Curves, units: tuple[UnitRow, ...]) ->
         unread=tuple(sorted(row.cell for row in units if not row.readings)),
         cold=tuple(sorted(row.cell for row in units if row.start_degc is None)),
     )
-
-
-def _any(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> bool:
-    return bool(np.isfinite(values).any())
 
 
 def _last(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:

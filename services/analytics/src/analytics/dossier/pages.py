@@ -43,6 +43,7 @@ from analytics.paper.plot import Plot
 WEAKEST: Final = 10
 _MOODS: Final[dict[Verdict, Mood]] = {
     "pass": "good",
+    "pass_weak_units": "warn",
     "pass_repeat": "warn",
     "weak": "bad",
     "not_standard": "open",
@@ -72,11 +73,12 @@ def _blocks(dossier: Dossier, zone: tzinfo) -> Iterator[Block]:
     yield _key_figures(dossier)
     yield Heading("Battery and event")
     yield Facts(tuple(_context(dossier, zone)))
-    yield Heading("Course of the string", new_page=True)
+    yield Heading("Course of the string")
     yield _picture(course_plot(dossier))
+    yield Heading("Onset", new_page=True)
     yield _picture(onset_plot(dossier))
-    yield from _onset_words(dossier)
-    yield Heading("Units", new_page=True)
+    yield Text(_onset_words(dossier), small=True)
+    yield Heading("Units")
     yield _picture(units_plot(dossier))
     yield _weakest(dossier)
     yield Heading("Evenness and warmth")
@@ -87,7 +89,9 @@ def _blocks(dossier: Dossier, zone: tzinfo) -> Iterator[Block]:
     yield from _proof(dossier)
 
 
-def _picture(plot: Plot) -> Picture:
+def _picture(plot: Plot | None) -> Picture | Text:
+    if plot is None:
+        return Text("Nothing of this was measured.")
     return Picture(drawn(plot), plot.width_mm, plot.height_mm)
 
 
@@ -98,7 +102,11 @@ def _key_figures(dossier: Dossier) -> Figures:
     prefix = {"at_least": "≥ ", "indicative": "≈ "}.get(capacity.proof, "")
     return Figures(
         (
-            ("Capacity", "not proven" if told is None else f"{prefix}{percent(told)}", METHOD_WORDS[capacity.method]),
+            (
+                "Capacity",
+                "not proven" if told is None else f"{prefix}{percent(told)}",
+                METHOD_WORDS[capacity.method] if told is not None else "why: see above",
+            ),
             ("Duration", length(dossier.duration_s), ENDED_WORDS[dossier.basis.record.ended_by]),
             ("Charge", number(dossier.moved_ah, 1, "Ah"), f"mean {number(dossier.mean_a, 1, 'A')}"),
             ("Energy", *_energy(dossier)),
@@ -137,15 +145,13 @@ def _context(dossier: Dossier, zone: tzinfo) -> Iterator[tuple[str, str]]:
     yield "Made by", context.software
 
 
-def _onset_words(dossier: Dossier) -> Iterator[Text]:
+def _onset_words(dossier: Dossier) -> str:
     dip = dossier.dip
+    if dossier.curves.string_v_from == "none":
+        return "Whether there was a coup de fouet is not known."
     if dip is None:
-        yield Text("No coup de fouet: the voltage of the string did not recover after its first fall.", small=True)
-        return
-    yield Text(
-        f"Coup de fouet: lowest {dip.lowest_v:.2f} V at {length(dip.at_s)}, then up to {dip.recovered_v:.2f} V.",
-        small=True,
-    )
+        return "No coup de fouet: the voltage of the string did not recover after its first fall."
+    return f"Coup de fouet: lowest {dip.lowest_v:.2f} V at {length(dip.at_s)}, then up to {dip.recovered_v:.2f} V."
 
 
 def _weakest(dossier: Dossier) -> Grid:
@@ -245,7 +251,7 @@ def _proof(dossier: Dossier) -> Iterator[Block]:
     yield Heading("Integrity")
     yield Text(
         "Every page carries the SHA-256 of the data from which this dossier was made: the record of the discharge, the "
-        "description of the battery and the results of earlier discharges. `cellkeeper report verify FILE` computes it "
+        "description of the battery and the results of earlier discharges. “cellkeeper report verify FILE” computes it "
         "anew from the record and compares; FILE is this PDF, one of its CSV files or the record. It shows that paper "
         "and data belong together and that neither was changed since; who stands for them is said by the signatures."
     )

@@ -1,5 +1,6 @@
 """The pictures of a dossier as plots: course, first minute, all units, spread and temperatures, trend. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from analytics.paper.plot import (
     Plot,
     time_axis,
 )
-from analytics.readings import Floats
+from analytics.readings import Flags, Floats
 
 FIRST_S: Final = 60.0
 BEFORE_S: Final = 10.0
@@ -32,29 +33,36 @@ MANY_UNITS: Final = 60  # above it, lines of single units are thinner
 _LOOKS: Final[tuple[tuple[str, Dash], ...]] = ((VERMILION, "-"), (ORANGE, "--"), (PURPLE, "-."))
 
 
-def course_plot(dossier: Dossier) -> Plot:
-    """Return voltage, current and power of the string."""
+def course_plot(dossier: Dossier) -> Plot | None:
+    """Return voltage, current and power of the string as far as they are known; None when nothing is."""
     curves = dossier.curves
-    x, label = time_axis(curves.t_s)
+    rows = _until_the_end(dossier)
+    x, label = time_axis(curves.t_s[rows])
     end_v = dossier.basis.context.end_v * curves.units
     volts = Panel(
         f"String voltage ({curves.string_v_from})",
         "V",
-        lines=(Line(x, curves.string_v),),
+        lines=(Line(x, curves.string_v[rows]),),
         levels=(Level(end_v, f"end voltage {end_v:.1f} V", VERMILION),),
         height=1.5,
         x_zero=True,
     )
-    amps = Panel("Current (positive discharges)", "A", lines=(Line(x, curves.current_a, GREEN),), x_zero=True)
-    power = Panel("Power", "kW", label, lines=(Line(x, curves.power_w / 1000.0, ORANGE),), x_zero=True)
-    return Plot((volts, amps, power), height_mm=112.0)
+    amps = Panel("Current (positive discharges)", "A", lines=(Line(x, curves.current_a[rows], GREEN),), x_zero=True)
+    power = Panel("Power", "kW", lines=(Line(x, curves.power_w[rows] / 1000.0, ORANGE),), x_zero=True)
+    known = (curves.string_v, curves.current_a, curves.power_w)
+    shown = [each for each, y in zip((volts, amps, power), known, strict=True) if np.isfinite(y[rows]).any()]
+    if not shown:
+        return None
+    return Plot((*shown[:-1], replace(shown[-1], x_label=label)), height_mm=33.0 * len(shown))
 
 
-def onset_plot(dossier: Dossier) -> Plot:
-    """Return the voltage of the string around the onset, with the coup de fouet when there was one."""
+def onset_plot(dossier: Dossier) -> Plot | None:
+    """Return the voltage of the string around the onset, with the coup de fouet; None when it is not known."""
     curves, dip = dossier.curves, dossier.dip
     until_s = FIRST_S if dip is None else max(FIRST_S, 1.3 * dip.at_s)
     rows = (curves.t_s >= -BEFORE_S) & (curves.t_s <= until_s)
+    if not np.isfinite(curves.string_v[rows]).any():
+        return None
     lines = [Line(curves.t_s[rows], curves.string_v[rows], marked=bool(rows.sum() < 40))]
     levels: tuple[Level, ...] = ()
     if dip is not None and dip.at_s <= until_s:
@@ -67,33 +75,39 @@ def onset_plot(dossier: Dossier) -> Plot:
 
 def units_plot(dossier: Dossier) -> Plot:
     """Return the voltages of all units, the weakest named."""
-    curves, end_v = dossier.curves, dossier.basis.context.end_v
-    x, label = time_axis(curves.t_s)
+    end_v, rows = dossier.basis.context.end_v, _until_the_end(dossier)
+    x, label = time_axis(dossier.curves.t_s[rows])
+    unit_v = dossier.curves.unit_v[rows]
     named = [row.cell for row in dossier.units[:NAMED_UNITS] if row.end_v is not None]
-    others = [at for at in range(curves.units) if at + 1 not in named]
+    others = [at for at in range(dossier.curves.units) if at + 1 not in named]
     lines = []
     if others:
-        width = 0.4 if curves.units > MANY_UNITS else 0.7
-        lines.append(Line(x, curves.unit_v[:, others], PALE, width, name=f"{len(others)} others"))
-    lines.append(Line(x, _middle(curves.unit_v), INK, 1.0, ":", "median"))
+        width = 0.4 if dossier.curves.units > MANY_UNITS else 0.7
+        lines.append(Line(x, unit_v[:, others], PALE, width, name=f"{len(others)} others"))
+    lines.append(Line(x, _middle(unit_v), INK, 1.0, ":", "median"))
     for cell, (colour, dash) in zip(named, _LOOKS, strict=False):
-        lines.append(Line(x, curves.unit_v[:, cell - 1], colour, 1.3, dash, f"cell {cell}"))
+        lines.append(Line(x, unit_v[:, cell - 1], colour, 1.3, dash, f"cell {cell}"))
     level = Level(end_v, f"end voltage {end_v:.2f} V", BLUE)
     panel = Panel("All units, the weakest coloured", "V", label, tuple(lines), levels=(level,), x_zero=True)
-    return Plot((_columns(panel, 6),), height_mm=92.0)
+    return Plot((replace(panel, legend_columns=6),), height_mm=92.0)
 
 
 def evenness_plot(dossier: Dossier) -> Plot:
     """Return the spread of the units and their temperatures."""
-    curves = dossier.curves
-    x, label = time_axis(curves.t_s)
+    rows = _until_the_end(dossier)
+    x, label = time_axis(dossier.curves.t_s[rows])
+    degc = dossier.curves.degc[rows]
     spread = Panel(
-        "Spread: highest minus lowest unit", "V", lines=(Line(x, curves.spread_v),), x_zero=True, y_zero=True
+        "Spread: highest minus lowest unit",
+        "V",
+        lines=(Line(x, dossier.curves.spread_v[rows]),),
+        x_zero=True,
+        y_zero=True,
     )
-    low, high = _border(curves.degc, -1.0), _border(curves.degc, 1.0)
-    lines = [Line(x, _middle(curves.degc), INK, 1.0, name="median of the poles")]
-    ambient = np.asarray(dossier.basis.record.ambient_degc, np.float64)
-    if len(ambient) == len(x) and np.isfinite(ambient).any():
+    low, high = _border(degc, -1.0), _border(degc, 1.0)
+    lines = [Line(x, _middle(degc), INK, 1.0, name="median of the poles")]
+    ambient = dossier.curves.ambient_degc[rows]
+    if np.isfinite(ambient).any():
         lines.append(Line(x, ambient, GREEN, 1.0, "--", "room"))
     warmth = Panel(
         "Temperature at the negative poles",
@@ -128,10 +142,9 @@ def trend_plot(dossier: Dossier) -> Plot | None:
     return Plot((panel,), height_mm=58.0)
 
 
-def _columns(panel: Panel, columns: int) -> Panel:
-    return Panel(
-        panel.title, panel.y_label, panel.x_label, panel.lines, levels=panel.levels, x_zero=True, legend_columns=columns
-    )
+def _until_the_end(dossier: Dossier) -> Flags:
+    """Return the samples that are shown: what came after the end says nothing and would squeeze the axes."""
+    return dossier.curves.t_s <= dossier.duration_s
 
 
 def _middle(values: Floats) -> Floats:

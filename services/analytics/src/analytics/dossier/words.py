@@ -14,6 +14,7 @@ from analytics.dossier.model import Dossier, Verdict
 UNKNOWN: Final = "—"
 VERDICT_TITLES: Final[dict[Verdict, str]] = {
     "pass": "Pass",
+    "pass_weak_units": "Pass as a string; weak units to replace",
     "pass_repeat": "Pass, repeat within 12 months",
     "weak": "Weak: plan the replacement",
     "not_standard": "Not a standard test",
@@ -71,7 +72,9 @@ def number(value: float | None, decimals: int, unit: str = "") -> str:
     """Return a number with its unit; a dash where there is none."""
     if value is None or value != value:  # noqa: PLR0124  # NaN
         return UNKNOWN
-    return f"{value:.{decimals}f}{' ' + unit if unit else ''}"
+    text = f"{value:.{decimals}f}"
+    text = text.lstrip("-") if float(text) == 0.0 else text
+    return f"{text} {unit}" if unit else text
 
 
 def percent(frac: float | None, decimals: int = 1) -> str:
@@ -111,6 +114,8 @@ def verdict_sentences(dossier: Dossier) -> list[str]:
     close = capacity.frac is not None and capacity.sd_frac is not None and capacity.proof == "proven"
     if close and any(abs((capacity.frac or 0.0) - limit) < 2.0 * (capacity.sd_frac or 0.0) for limit in (0.8, 0.9)):
         found.append("The limit lies within the uncertainty: a repeated test may fall on the other side of it.")
+    if dossier.weak_cells:
+        found.append(f"Below 80 % by themselves: cell {cells(dossier.weak_cells)}.")
     reversed_cells = [row.cell for row in dossier.units if row.reversed]
     if reversed_cells:
         found.append(f"Reversed below 0 V: cell {cells(reversed_cells)}. Replace before the next discharge.")
@@ -125,7 +130,7 @@ def _verdict(dossier: Dossier) -> str:
     capacity = dossier.capacity
     said = capacity_words(capacity)
     match dossier.verdict:
-        case "pass":
+        case "pass" | "pass_weak_units":
             return f"The capacity is {said} of the rated one; 90 % or more pass."
         case "pass_repeat":
             return f"The capacity is {said} of the rated one: between 80 and 90 %, so the test is due every year."

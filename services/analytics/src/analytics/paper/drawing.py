@@ -18,6 +18,8 @@ from analytics.readings import Floats
 
 DPI: Final = 200
 MM_PER_INCH: Final = 25.4
+LEGEND_BESIDE: Final = 3  # more names than these do not fit beside the title
+LIFTED_PT: Final = 17.0
 LEGEND_FROM: Final = 2  # one line needs no legend when the title says what it is
 LOOK: Final = {
     "font.family": "DejaVu Sans",
@@ -79,7 +81,9 @@ def _panel(axes: Axes, panel: Panel) -> None:
         _bars(axes, bars, panel)
     for level in panel.levels:
         axes.axhline(level.y, color=level.colour, lw=0.9, ls=(0, (6, 2)), label=level.name)
-    axes.set(title=panel.title, ylabel=panel.y_label, xlabel=panel.x_label)
+    above = len(panel.levels) + sum(bool(line.name) for line in panel.lines) + sum(bool(b.name) for b in panel.bands)
+    axes.set_title(panel.title, pad=LIFTED_PT if above > LEGEND_BESIDE else None)
+    axes.set(ylabel=panel.y_label, xlabel=panel.x_label)
     axes.margins(x=0.01)
     if panel.x_zero:
         axes.axvline(0.0, color=GREY, lw=0.7)

@@ -1,12 +1,12 @@
 """Sets a document as an A4 PDF. The only file that knows reportlab; the same document gives the same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from reportlab.lib.colors import Color, HexColor, white
+from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -16,7 +16,6 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
-    CondPageBreak,
     Flowable,
     Frame,
     Image,
@@ -29,18 +28,7 @@ from reportlab.platypus import (
 )
 from reportlab.platypus.doctemplate import LayoutError
 
-from analytics.paper.blocks import (
-    Banner,
-    Block,
-    Document,
-    Facts,
-    Figures,
-    Grid,
-    Heading,
-    Picture,
-    Signatures,
-    Text,
-)
+from analytics.paper.blocks import Banner, Block, Document, Facts, Figures, Grid, Heading, Picture, Signatures, Text
 from analytics.paper.drawing import font_file
 from analytics.paper.errors import PaperError
 
@@ -75,8 +63,7 @@ def pdf_of(document: Document) -> bytes:
         pageTemplates=[PageTemplate(frames=[frame])],
     )
     story = [_title(document), Spacer(0, 3 * mm)]
-    for block in document.blocks:
-        story += _flowables(block)
+    story += _story(document.blocks)
 
     def numbered(*args: Any, **kwargs: Any) -> _NumberedCanvas:  # noqa: ANN401  # as reportlab calls it
         return _NumberedCanvas(document, *args, **kwargs)
@@ -158,10 +145,27 @@ def _title(document: Document) -> Flowable:
     return Table(rows, colWidths=[WIDTH], style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
 
 
-def _flowables(block: Block) -> list[Flowable]:
+def _story(blocks: Sequence[Block]) -> Iterator[Flowable]:
+    """Yield everything in order; a heading stays with what it heads."""
+    held: list[Flowable] = []
+    for block in blocks:
+        if isinstance(block, Heading):
+            yield from held
+            if block.new_page:
+                yield PageBreak()
+            held = [Spacer(0, 3 * mm), _written(block.text, _style(11, bold=True)), Spacer(0, 1.5 * mm)]
+            continue
+        found = _flowables(block)
+        yield from [KeepTogether([*held, *found])] if held and not isinstance(block, Grid) else [*held, *found]
+        held = []
+    yield from held
+
+
+def _flowables(block: Text | Picture | Signatures | Banner | Figures | Grid | Facts) -> list[Flowable]:
     match block:
-        case Heading() | Text():
-            return _words(block)
+        case Text(text=text, small=small):
+            style = _style(7 if small else 8, colour=SOFT if small else INK)
+            return [_written(text, style), Spacer(0, 1.5 * mm)]
         case Picture(png=png, width_mm=width_mm, height_mm=height_mm):
             wide = min(width_mm * mm, WIDTH)
             return [Image(BytesIO(png), wide, wide * height_mm / width_mm), Spacer(0, 2 * mm)]
@@ -169,14 +173,6 @@ def _flowables(block: Block) -> list[Flowable]:
             return [KeepTogether([Spacer(0, 10 * mm), _signatures(block)])]
         case _:
             return [_table(block), Spacer(0, 2.5 * mm)]
-
-
-def _words(block: Heading | Text) -> list[Flowable]:
-    if isinstance(block, Heading):
-        opening: Flowable = PageBreak() if block.new_page else CondPageBreak(40 * mm)
-        return [opening, Spacer(0, 3 * mm), _written(block.text, _style(11, bold=True)), Spacer(0, 1.5 * mm)]
-    style = _style(7 if block.small else 8, colour=SOFT if block.small else INK)
-    return [_written(block.text, style), Spacer(0, 1.5 * mm)]
 
 
 def _table(block: Banner | Figures | Grid | Facts) -> Table:
@@ -278,15 +274,18 @@ def _fact_row(facts: Facts, at: int, per_column: int) -> Iterator[Flowable]:
 
 
 def _signatures(signatures: Signatures) -> Table:
-    wide = WIDTH / len(signatures.roles)
-    lines: list[list[Any]] = [
-        ["" for _ in signatures.roles],
-        [_written(role, _style(7, colour=SOFT)) for role in signatures.roles],
-    ]
-    rules = [("LINEABOVE", (at, 1), (at, 1), 0.7, INK) for at in range(len(signatures.roles))]
+    gap = 6 * mm
+    wide = (WIDTH - gap * (len(signatures.roles) - 1)) / len(signatures.roles)
+    row: list[Any] = []
+    for role in signatures.roles:
+        row += [_written(role, _style(7, colour=SOFT)), ""]
+    row.pop()
     return Table(
-        lines,
-        colWidths=[wide] * len(signatures.roles),
+        [[""] * len(row), row],
+        colWidths=[gap if at % 2 else wide for at in range(len(row))],
         rowHeights=[12 * mm, None],
-        style=[*rules, ("BACKGROUND", (0, 0), (-1, 0), white)],
+        style=[
+            *(("LINEABOVE", (at, 1), (at, 1), 0.7, INK) for at in range(0, len(row), 2)),
+            ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ],
     )
