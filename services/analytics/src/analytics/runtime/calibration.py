@@ -1,0 +1,111 @@
+"""What a maker's table says of charge and losses: the cell model that gives the table's own times back.
+
+One resistance for the whole table, the one with which the charge that the model needs depends least on the power; then
+at each power the charge with which the model lasts as long as the table says. What a resistance cannot explain (acid
+that does not reach the plates in time) is thereby in the charge, as function of power.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from analytics.readings import Floats
+from analytics.runtime.cell_shape import CellShape
+from analytics.runtime.power_curve import PowerCurve
+from analytics.runtime.projection import Columns, Shapes, project
+
+TRIED: Final = 12
+COARSE: Final = 4  # every fourth point of the curve is enough to choose a resistance
+ROUNDS: Final = 18
+EDGE_FRAC: Final = 0.01  # of the range; charge there means that no charge fits
+MORE_OHM_FRAC: Final = 0.05
+OHM_PER_K_RANGE: Final = (0.005, 0.025)  # what stationary cells are known to have
+CHARGE_RANGE: Final = (0.2, 3.0)
+OHM_AH_RANGE: Final = (0.02, 1.0)  # of stationary cells: 0.2 to 10 mohm at 100 Ah
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a table implies for one full cell at reference temperature.
+
+    Attributes:
+        ohm: its losses.
+        ah: (POINTS,) charge it gives at each power of the curve.
+        ohm_frac_per_k: by how much the losses fall per kelvin, so that warmth changes the time of one hour as the table
+            says: what the charge alone does in slow discharges does not explain it, the losses explain the rest.
+    """
+
+    ohm: float
+    ah: Floats
+    ohm_frac_per_k: float
+
+
+def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float) -> Calibration:
+    """Return the charge and losses that explain a curve.
+
+    Args:
+        curve: ln seconds over ln watts of one cell.
+        shape: of its chemistry.
+        rated_ah: of one cell, for the range that is searched.
+        end_v: of one cell, for which the curve holds.
+    """
+    within = (curve.ln_w >= curve.known_ln_w[0]) & (curve.ln_w <= curve.known_ln_w[1])
+    points = (curve.ln_w[within][::COARSE], curve.ln_s[within][::COARSE])
+    low, high = (each / rated_ah for each in OHM_AH_RANGE)
+    rough = _least_spread(points, shape, (rated_ah, end_v), np.geomspace(low, high, TRIED))
+    step = (high / low) ** (1.0 / (TRIED - 1))
+    ohm = _least_spread(points, shape, (rated_ah, end_v), rough * np.geomspace(1.0 / step, step, TRIED))
+    ah = _charge((curve.ln_w, curve.ln_s), shape, rated_ah, (end_v, ohm))
+    return Calibration(ohm, ah, _ohm_per_k(curve, shape, ah, (end_v, ohm)))
+
+
+def _ohm_per_k(curve: PowerCurve, shape: CellShape, ah: Floats, cell: tuple[float, float]) -> float:
+    ln_hour_w = np.interp(-np.log(3600.0), -curve.ln_s, curve.ln_w)
+    hour_ah = np.interp(ln_hour_w, curve.ln_w, ah)
+    more = 1.0 + MORE_OHM_FRAC
+    one = np.ones((2, 1))
+    columns = Columns(one, one, one * hour_ah, cell[1] * np.array([[1.0], [more]]))
+    load, limits = (np.full(2, np.exp(ln_hour_w)), np.zeros(2)), (np.full(2, cell[0]), np.zeros(2))
+    lasts_s = project(columns, _repeated(shape, 2), load, limits).column_s[:, 0]
+    cost = float(np.log(lasts_s[0] / max(float(lasts_s[1]), 1.0))) / MORE_OHM_FRAC
+    by_losses = max(curve.frac_per_k[0] - curve.frac_per_k[1], 0.0)
+    return float(np.clip(by_losses / max(cost, 1e-3), *OHM_PER_K_RANGE))
+
+
+def _repeated(shape: CellShape, n: int) -> Shapes:
+    return Shapes(
+        np.tile(shape.rested_v, (n, 1)),
+        np.tile(shape.loss, (n, 1)),
+        np.full(n, shape.slow_frac),
+        np.full(n, shape.slow_s),
+    )
+
+
+def _least_spread(points: tuple[Floats, Floats], shape: CellShape, cell: tuple[float, float], ohms: Floats) -> float:
+    """Return that of some resistances with which the charge of a cell of (Ah, end volts) depends least on power."""
+    rated_ah, end_v = cell
+    spreads = [_spread(_charge(points, shape, rated_ah, (end_v, float(ohm))) / rated_ah) for ohm in ohms]
+    return float(ohms[int(np.argmin(spreads))])
+
+
+def _spread(charge_frac: Floats) -> float:
+    """Return by how much the charge (P,) depends on power, and more where none within the range fits."""
+    at_edge = (charge_frac < CHARGE_RANGE[0] * (1.0 + EDGE_FRAC)) | (charge_frac > CHARGE_RANGE[1] * (1.0 - EDGE_FRAC))
+    return float(np.std(np.log(charge_frac))) + 10.0 * float(np.mean(at_edge))
+
+
+def _charge(points: tuple[Floats, Floats], shape: CellShape, rated_ah: float, cell: tuple[float, float]) -> Floats:
+    """Return the charge (P,) with which a cell of (end volts, ohm) lasts as long as at the points (ln W, ln s)."""
+    ln_w, ln_s = points
+    n = len(ln_w)
+    shapes = _repeated(shape, n)
+    one = np.ones((n, 1))
+    load, limits = (np.exp(ln_w), np.zeros(n)), (np.full(n, cell[0]), np.zeros(n))
+    low, high = (np.full(n, np.log(rated_ah * each)) for each in CHARGE_RANGE)
+    for _ in range(ROUNDS):
+        middle = 0.5 * (low + high)
+        ends = project(Columns(one, one, np.exp(middle)[:, None], one * cell[1]), shapes, load, limits)
+        short = ends.column_s[:, 0] < np.exp(ln_s)
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.asarray(np.exp(0.5 * (low + high)))
