@@ -12,19 +12,19 @@ from typing import Final, Literal
 import numpy as np
 
 from analytics.discharge.record import DischargeRecord
-from analytics.dossier import norms
 from analytics.dossier.context import DossierContext, Proof
 from analytics.dossier.curves import Curves, falls_below_s, mean_over_time
+from analytics.soh import norms
 
 type Method = Literal["time-adjusted", "rate-adjusted", "charge counted", "none"]
 
 STEADY_FRAC: Final = 0.01  # IEC 60896: 1 % of the current for the test to count as one at constant current
 STEADY_SHARE: Final = 0.95
-SAME_RATE_FRAC: Final = 0.05  # within it the rated point stands for a missing table; more is another rate
 FULL_FRAC: Final = 0.95
 MISSING_FRAC: Final = 0.01
 CURRENT_SD_FRAC: Final = 0.005  # where no sensor's accuracy is known
 TEMPERATURE_SD_K: Final = 0.5
+_LEAD: Final = frozenset({"vrla_agm", "vented_lead"})
 _SQRT3: Final = 3.0**0.5  # a largest deviation as a standard deviation
 
 
@@ -193,12 +193,12 @@ def _doubts(record: DischargeRecord, basis: _Basis, duration_s: float) -> tuple[
 
 def _by_method(start: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
     duration_h = basis.until_s / 3600.0
-    per_k = norms.capacity_per_k(context.chemistry, duration_h)
+    per_k = norms.capacity_per_k(context.chemistry, duration_h) if context.per_k is None else context.per_k
     degc = basis.degc if basis.degc is not None else context.ref_degc
     factor = 1.0 if per_k is None else norms.temperature_factor(degc, context.ref_degc, per_k) or 1.0
     iec_ah = None if basis.counted_ah is None else basis.counted_ah / factor
     found = replace(start, per_k=per_k, factor=factor, iec_ah=iec_ah)
-    if not norms.is_lead(context.chemistry):
+    if context.chemistry not in _LEAD:
         return _charge_counted(found, basis, context)
     if duration_h < 1.0:
         return _rate_adjusted(found, basis, context)
@@ -246,7 +246,7 @@ def _rated_hours(current_a: float, context: DossierContext) -> float | None:
     if context.published_h:
         return norms.published_hours(current_a, context.published_h, context.published_a)
     rated_a = context.rated_ah / context.rate_h
-    same_rate = abs(current_a - rated_a) <= SAME_RATE_FRAC * rated_a
+    same_rate = abs(current_a - rated_a) <= norms.SAME_RATE_FRAC * rated_a
     return context.rated_ah / current_a if same_rate else None
 
 

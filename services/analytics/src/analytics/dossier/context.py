@@ -45,6 +45,7 @@ class DossierContext:
         resolution_v: volts per count of the modules.
         published_h, published_a: the maker's table at this end voltage and `ref_degc`: hours and the constant current
             that lasts so long. Empty without a table; then only the rated point is known.
+        per_k: growth of the capacity per kelvin by the maker's sheet; None for the chemistry's typical figure.
         table_id: which table that is, and its version.
         serials: of the modules, in order of the cells; empty where unknown.
         operator: who led the test; empty for an outage.
@@ -66,6 +67,7 @@ class DossierContext:
     resolution_v: float = 0.001
     published_h: tuple[float, ...] = ()
     published_a: tuple[float, ...] = ()
+    per_k: float | None = None
     table_id: str = ""
     serials: tuple[str, ...] = ()
     operator: str = ""

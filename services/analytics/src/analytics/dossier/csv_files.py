@@ -13,7 +13,7 @@ from analytics.dossier.words import verdict_sentences
 
 UNITS_HEADER: Final = (
     "rank", "cell", "serial", "reached_end_s", "before_end_s", "end_v", "lowest_v", "deviation_v", "start_degc",
-    "rise_k", "soc_begin_frac", "soc_end_frac", "soh_frac", "soh_sd_frac", "readings", "reversed",
+    "rise_k", "capacity_frac", "capacity_sd_frac", "soc_begin_frac", "soc_end_frac", "soh_frac", "soh_sd_frac", "readings", "reversed",
 )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def _units(dossier: Dossier) -> Iterator[list[str]]:
             _number(row.before_end_s, 1),
             *(_number(value, 4) for value in (row.end_v, row.lowest_v, row.deviation_v)),
             *(_number(value, 2) for value in (row.start_degc, row.rise_k)),
+            *(_number(float(value), 4) for value in (dossier.unit_frac[at], dossier.unit_sd_frac[at])),
             *(_number(float(value), 4) for value in record.soc_frac[:, at]),
             *(_number(float(value), 4) for value in (record.soh_frac[at], record.soh_sd_frac[at])),
             str(row.readings),

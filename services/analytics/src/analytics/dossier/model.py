@@ -11,6 +11,10 @@ from analytics.dossier.context import DossierBasis, EarlierResult
 from analytics.dossier.curves import Curves, curves_of, mean_over_time
 from analytics.dossier.forecast import ForecastRow, forecast_rows
 from analytics.dossier.ranking import UnitRow, ranked_units
+from analytics.readings import Floats
+from analytics.soh.finding import CapacityFinding as UnitFinding
+from analytics.soh.full import capacity_from_full
+from analytics.soh.rules import StringSohRules
 
 type Verdict = Literal["pass", "pass_weak_units", "pass_repeat", "weak", "not_standard", "not_proven"]
 
@@ -90,7 +94,8 @@ class Dossier:
         units: weakest first.
         spread, warmth, quality: of the string.
         capacity: what is proven.
-        weak_cells: that were at their own end voltage before 80 % of the time that a healthy one lasts, or reversed.
+        unit_frac, unit_sd_frac: (n,) capacity of each unit over the rated one; NaN where not proven.
+        weak_cells: those of them that are below 80 %, or reversed.
         verdict: in one word.
         forecasts: predicted beside real.
     """
@@ -111,6 +116,8 @@ class Dossier:
     warmth: Warmth
     quality: DataQuality
     capacity: CapacityFinding
+    unit_frac: Floats
+    unit_sd_frac: Floats
     weak_cells: tuple[int, ...]
     verdict: Verdict
     forecasts: tuple[ForecastRow, ...]
@@ -126,7 +133,8 @@ def dossier_of(basis: DossierBasis) -> Dossier:
     mean_a, mean_w = (
         _known(mean_over_time(curves.t_s, each, curves.inside)) for each in (curves.current_a, curves.power_w)
     )
-    weak_cells = _weak_cells(units, capacity)
+    single = _capacity_of_units(basis, curves.units)
+    weak_cells = _weak_cells(units, single.unit_frac)
     first_unit_s = units[0].reached_end_s if units else None
     return Dossier(
         basis=basis,
@@ -145,6 +153,8 @@ def dossier_of(basis: DossierBasis) -> Dossier:
         warmth=_warmth(curves, units),
         quality=_quality(basis, curves, units),
         capacity=capacity,
+        unit_frac=single.unit_frac,
+        unit_sd_frac=single.unit_sd_frac,
         weak_cells=weak_cells,
         verdict=verdict_of(capacity, weak_cells),
         forecasts=forecast_rows(record, first_unit_s, capacity.reached_s),
@@ -188,12 +198,25 @@ def result_of(dossier: Dossier) -> EarlierResult:
     )
 
 
-def _weak_cells(units: tuple[UnitRow, ...], capacity: CapacityFinding) -> tuple[int, ...]:
-    factor = capacity.factor or 1.0  # K_C lengthens what a cold battery gave, K_T says how much it could give
-    healthy_s = (capacity.rated_s or 0.0) * (1.0 / factor if capacity.method == "rate-adjusted" else factor)
-    limit_s = WEAK_FRAC * healthy_s
-    early = {row.cell for row in units if row.reached_end_s is not None and row.reached_end_s < limit_s}
-    return tuple(sorted(early | {row.cell for row in units if row.reversed}))
+def _capacity_of_units(basis: DossierBasis, units: int) -> UnitFinding:
+    """Return the capacity of each unit by its own curve; the current sensor's accuracy is one of its sds."""
+    context = basis.context
+    rules = StringSohRules(
+        chemistry=context.chemistry,
+        rated_ah=context.rated_ah,
+        rate_h=context.rate_h,
+        ref_degc=context.ref_degc,
+        end_v=context.end_v / context.cells_per_unit,
+        per_k=context.per_k,
+        hours=context.published_h,
+        amps=context.published_a,
+    )
+    return capacity_from_full(basis.record, np.full(units, float(context.cells_per_unit)), rules)
+
+
+def _weak_cells(units: tuple[UnitRow, ...], unit_frac: Floats) -> tuple[int, ...]:
+    below = np.flatnonzero(unit_frac < WEAK_FRAC) + 1
+    return tuple(sorted({*below.tolist(), *(row.cell for row in units if row.reversed)}))
 
 
 def _dip(curves: Curves, duration_s: float) -> Dip | None:
@@ -242,7 +265,7 @@ def _quality(basis: DossierBasis, curves: Curves, units: tuple[UnitRow, ...]) ->
     )
 
 
-def _last(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+def _last(values: Floats) -> float | None:
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else None
 

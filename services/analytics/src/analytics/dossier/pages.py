@@ -19,6 +19,7 @@ from analytics.dossier.words import (
     moment,
     number,
     percent,
+    proven,
     sensor_words,
     verdict_sentences,
     with_sd,
@@ -158,7 +159,7 @@ def _weakest(dossier: Dossier) -> Grid:
     record = dossier.basis.record
     rows = []
     for rank, row in enumerate(dossier.units[:WEAKEST], 1):
-        soh, sd = float(record.soh_frac[row.cell - 1]), float(record.soh_sd_frac[row.cell - 1])
+        at = row.cell - 1
         reached = "not reached" if row.reached_end_s is None else length(row.reached_end_s)
         rows.append(
             (
@@ -170,15 +171,16 @@ def _weakest(dossier: Dossier) -> Grid:
                 number(None if row.deviation_v is None else 1000.0 * row.deviation_v, 0, "mV"),
                 number(row.lowest_v, 3, "V"),
                 number(row.rise_k, 1, "K"),
-                with_sd(soh, sd if sd == sd else None) if soh == soh else "not proven",  # noqa: PLR0124  # NaN
+                proven(dossier.unit_frac[at], dossier.unit_sd_frac[at]),
+                proven(record.soh_frac[at], record.soh_sd_frac[at]),
             )
         )
     header = (
-        "", "cell", "at its end voltage after", "before the end", "at the end", "to median", "lowest", "rise",
-        "SoH before",
+        "", "cell", "end voltage after", "before the end", "at the end", "to median", "lowest", "rise",
+        "capacity", "SoH before",
     )  # fmt: skip
-    widths = (0.4, 0.6, 1.6, 1.3, 1.0, 1.0, 1.0, 0.8, 1.3)
-    return Grid(header, tuple(rows), widths, ("r", "r", "r", "r", "r", "r", "r", "r", "r"))
+    widths = (0.4, 0.6, 1.3, 1.3, 1.0, 1.0, 1.0, 0.7, 1.4, 1.4)
+    return Grid(header, tuple(rows), widths, ("r",) * len(widths))
 
 
 def _forecasts(dossier: Dossier) -> Iterator[Block]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 from cellkeeper.contract.chemistry import profiles
 
 from analytics.dossier.capacity import CapacityFinding
@@ -87,6 +88,11 @@ def with_sd(frac: float | None, sd_frac: float | None) -> str:
     if frac is None:
         return UNKNOWN
     return percent(frac) if sd_frac is None else f"{100.0 * frac:.1f} ± {200.0 * sd_frac:.1f} %"
+
+
+def proven(frac: float, sd_frac: float) -> str:
+    """Return a share that is NaN where nothing is proven."""
+    return "not proven" if np.isnan(frac) else with_sd(float(frac), None if np.isnan(sd_frac) else float(sd_frac))
 
 
 def chemistry_name(chemistry: str) -> str:

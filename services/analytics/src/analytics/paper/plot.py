@@ -18,7 +18,7 @@ GREEN: Final = "#009E73"
 SKY: Final = "#56B4E9"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#9AA0A6"
-PALE: Final = "#C9CDD2"
+PALE: Final = "#B0B5BB"
 INK: Final = "#202428"
 
 type Dash = Literal["-", "--", ":", "-."]
