@@ -44,6 +44,7 @@ class Intake:
         layout: of the site.
         bleed_a: what a module of each string takes from its unit at full duty, by id.
         counts: scans by what became of them.
+        ripple_a_rms: (S,) newest ripple of the string currents; NaN where nobody measures it.
     """
 
     layout: Layout
@@ -51,10 +52,12 @@ class Intake:
     counts: dict[Verdict, int] = field(
         default_factory=lambda: {"taken": 0, "repeated": 0, "late": 0, "wrong_size": 0, "foreign": 0}
     )
+    ripple_a_rms: Floats = field(init=False)
     _places: dict[str, int] = field(init=False)
     _newest: dict[str, _Newest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.ripple_a_rms = np.full(len(self.layout.strings), np.nan)
         self._places = {string: place for place, string in enumerate(self.layout.strings)}
 
     def judge(self, scan: ScanColumns) -> Verdict:
@@ -63,6 +66,7 @@ class Intake:
         self.counts[verdict] += 1
         if verdict == "taken":
             self._newest[scan.string] = _Newest(scan.stream, scan.seq, scan.measured_ms)
+            self.ripple_a_rms[self._places[scan.string]] = _scalar(scan, "ripple_a_rms")
         return verdict
 
     def batches(self, scans: Iterable[ScanColumns]) -> list[Readings]:
