@@ -1,11 +1,12 @@
-"""The service: live scans in; modes, estimates and the records of discharges out. One estimate for all strings at once."""
+"""The service: live scans in; modes, estimates and records of discharges out. One estimate for all strings at once."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isnan
 from typing import Final
 
+import numpy as np
+import structlog
 from cellkeeper.contract.channels import CELL_ESTIMATE, DCBUS, ESTIMATE, IMPEDANCE, MODE, SCAN
 from cellkeeper.contract.scan_columns import ScanColumns, decode_scan
 from cellkeeper.contract.site import Site
@@ -28,8 +29,11 @@ from analytics.telling import Telling
 BATCH_S: Final = 0.050  # real time: scans of one moment, of all strings, arrive within it
 TEND_S: Final = 1.0
 CELLS_AT_ONCE: Final = 600  # messages of single units a second: 4096 within seven, and a scan never waits for them
+STALE_S: Final = 10.0  # contract: event time between two scans is never above
 IDLE_S: Final = 2.0  # event time without any scan from which on silence is told to the estimators
 MAX_WAITING: Final = 2000  # scans of one batch: a minute of 32 strings; more means that nobody estimates any more
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Analytics:
     _wrong_size: set[str] = field(default_factory=set)
     _heard_s: float = 0.0
     _is_saved: bool = True
+    _is_written: bool = True
     _save_soon: bool = False
 
     def subscribe(self) -> None:
@@ -172,7 +177,7 @@ class Analytics:
             return
         self._heard_s = self.clock.monotonic_s()
         for batch in self.intake.batches(scans):
-            self._take(self.engine.follow(batch))
+            self._take(self.engine.follow(batch, self.intake.ripple_a_rms))
 
     def _take(self, told: Estimates) -> None:
         self.counters.batches += 1
@@ -180,6 +185,8 @@ class Analytics:
             self.papers.put(record)
         if self.log_book.tell(self.newest, told):
             self._save_soon = True
+        for refused in self.engine.take_refused():
+            log.info("impedance.left_out", string=refused.string, why=refused.why)
         self.newest = told
         self._tell(told)
 
@@ -230,14 +237,20 @@ class Analytics:
         return is_sent
 
     def _watch(self) -> None:
-        modes = () if self.newest is None else self.newest.modes
-        silent = [s for s, said in zip(self.engine.layout.strings, modes, strict=False) if _is_silent(said.why)]
-        never = [s for s, said in zip(self.engine.layout.strings, modes, strict=False) if isnan(said.at_s)]
-        missing = [*silent, *never] if modes else list(self.engine.layout.strings)
+        missing = self._silent()
         if missing:
             self.voice.be("degraded", f"no fresh scan of {', '.join(missing)[:200]}")
         else:
             self.voice.be("ready")
+
+    def _silent(self) -> list[str]:
+        """Return the strings without a fresh scan; against each other, so that replayed scans of the past are fresh."""
+        strings = self.engine.layout.strings
+        limit_s = STALE_S + self.site.site.scan_s
+        if self.newest is None or self.clock.monotonic_s() - self._heard_s > limit_s:
+            return list(strings)
+        fresh_from_s = float(np.nanmax(self.newest.at_s)) - limit_s
+        return [each for each, at_s in zip(strings, self.newest.at_s.tolist(), strict=True) if not at_s >= fresh_from_s]
 
     def _write(self) -> None:
         """Write down what was learned; every memory is frozen, so another thread may."""
@@ -257,7 +270,3 @@ class Analytics:
         span = self.engine.layout.span(place)
         text = f"scans of {scan.string} have {scan.cells} units, site.toml says {span.stop - span.start}: not estimated"
         self.voice.event("estimate.wrong_size", "error", f"{text}; restart the analytics", string=scan.string)
-
-
-def _is_silent(why: str) -> bool:
-    return why.startswith("no scan")

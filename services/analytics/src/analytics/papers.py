@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from cellkeeper.contract.moment import format_ms
 from cellkeeper.runtime.mailbox import Mailbox
+from cellkeeper.runtime.service import ServiceVoice
 
 from analytics.discharge.record import DischargeRecord
 from analytics.dossier.context import DossierBasis, DossierContext, EarlierResult
@@ -29,14 +31,6 @@ EARLIER: Final = 8  # results of earlier discharges that a paper compares with
 MAX_SAID: Final = 300
 
 log = structlog.get_logger()
-
-
-class Voice(Protocol):
-    """How events are told."""
-
-    def event(self, kind: str, severity: str, text: str, *, string: str | None = None, **data: str) -> None:
-        """Publish an event."""
-        ...
 
 
 @dataclass(slots=True)
@@ -62,7 +56,7 @@ class Papers:
 
     folder: Path
     context_of: Callable[[str], DossierContext]
-    voice: Voice
+    voice: ServiceVoice
     keep: int
     draws: bool = True
     counters: PaperCounters = field(default_factory=PaperCounters)
@@ -92,10 +86,18 @@ class Papers:
         while True:
             for record in await self._box.take_all():
                 self._unsaved = record
-                while (path := await asyncio.to_thread(self._saved, record)) is None:
-                    await asyncio.sleep(RETRY_S)
+                path = await self._saved_at_last(record)
                 self._unsaved = None
                 await self._draw(path)
+
+    async def _saved_at_last(self, record: DischargeRecord) -> Path:
+        """Return where a record was written, tried until the disk takes it."""
+        for wait_s in repeat(RETRY_S):
+            path = await asyncio.to_thread(self._saved, record)
+            if path is not None:
+                return path
+            await asyncio.sleep(wait_s)
+        raise AssertionError  # it repeats for ever
 
     def save_waiting(self) -> None:
         """Save what waits, at the end of the process; it is drawn at the next start."""
@@ -202,6 +204,6 @@ def _onset(path: Path) -> str:
 def ended_text(record: DischargeRecord) -> str:
     """Return what the log book says of a discharge that is over."""
     minutes = (record.ended_s - record.began_s) / 60.0
-    moved = "" if record.moved_ah != record.moved_ah else f", {record.moved_ah:.1f} Ah"  # noqa: PLR0124  # NaN
+    moved = "" if record.moved_ah != record.moved_ah else f", {record.moved_ah:.1f} Ah"  # NaN
     began = format_ms(round(record.began_s * 1000.0))
     return f"{record.kind} of {record.string} from {began} is over after {minutes:.1f} min{moved}: {record.ended_by}"

@@ -16,7 +16,7 @@ from analytics.mode_rules import ModeRules
 from analytics.readings import Floats, Layout
 from analytics.runtime.rules import RuntimeRules
 from analytics.soc.rules import SocRules
-from analytics.soh.rules import GAIN_SD_FRAC, NEVER_S, RestedCurve, SohRules, StringSohRules
+from analytics.soh.rules import GAIN_SD_FRAC, RestedCurve, SohRules, StringSohRules
 
 ACCURACY_SD: Final = 3.0**0.5  # a sensor's accuracy is a border; an error anywhere within it has this part as sd
 
@@ -108,7 +108,7 @@ def _rested(profile: Chemistry) -> RestedCurve | None:
         return None
     soc_frac, ocv_v = (np.array(each, dtype=np.float64) for each in (told.soc_frac, told.ocv_v))
     per_k = np.array(told.ocv_v_per_k, dtype=np.float64) if told.ocv_v_per_k else np.zeros(len(ocv_v))
-    return RestedCurve(soc_frac, ocv_v, per_k, told.ocv_sd_v, told.rest_s if told.rest_s > 0.0 else NEVER_S)
+    return RestedCurve(soc_frac, ocv_v, per_k, told.ocv_sd_v, told.rest_s)
 
 
 def _life_rules(string: StringTable, battery: BatteryType | None) -> StringLifeRules:

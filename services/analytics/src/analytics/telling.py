@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from cellkeeper.contract.estimate_state import RuntimeEstimate, StringEstimate
@@ -112,6 +112,7 @@ class Telling:
     def payload(self, told: Estimates, place: int) -> StringEstimate:
         """Return the estimate of a string as the wire has it."""
         string, span = self.layout.strings[place], self.layout.span(place)
+        columns: dict[str, Any] = dict(told.units.of(span).columns())
         return StringEstimate.model_construct(  # every value is ours: checking 240 units costs more than estimating
             v=1,
             string=string,
@@ -119,7 +120,7 @@ class Telling:
             doubts=list(told.doubts[place]),
             not_validated=self.not_validated.get(string, []),
             runtime=told.runtimes[place],
-            **told.units.of(span).columns(),
+            **columns,
         )
 
 

@@ -1,0 +1,209 @@
+"""All estimators on one batch of scans, in the order in which they need each other. Pure.
+
+Mode first: nothing is believed without it. Charge counts with the capacity of the batch before; runtime looks ahead
+from the charge; a discharge that ends is a record, and what it proves of capacities and health serves the next batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import isnan
+from typing import Final, Self
+
+import numpy as np
+from cellkeeper.contract.estimate_state import Doubt, RuntimeEstimate
+
+from analytics.discharge.record import RuntimeSaid
+from analytics.discharge.recorder import RecorderMemory, follow_recorder
+from analytics.discharge.recording import Beliefs
+from analytics.estimates import Estimates
+from analytics.impedance.follow import (
+    ImpedanceEstimate,
+    ImpedanceMemory,
+    Refused,
+    follow_impedance,
+    impedance_estimate,
+)
+from analytics.impedance.sweep import Sweep
+from analytics.life.follow import LifeEstimate, LifeMemory, follow_life
+from analytics.mode import NOTHING_TOLD, ModeMemory, ModeSaid, Told, follow_mode
+from analytics.readings import Floats, Layout, Readings
+from analytics.runtime.believed import Believed
+from analytics.runtime.follow import Runtime, RuntimeMemory, follow_runtime
+from analytics.runtime.words import runtime_sentence
+from analytics.site_rules import SiteRules
+from analytics.soc.follow import follow_soc
+from analytics.soc.memory import SocEstimate, SocMemory
+from analytics.soh.follow import SohEstimate, SohMemory, follow_soh
+from analytics.unit_estimates import UnitEstimates
+
+NEVER_S: Final = 1e9  # a string that would last for longer says nothing of it
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything that the next batch starts from, and a restart: one part per estimator."""
+
+    mode: ModeMemory
+    soc: SocMemory
+    runtime: RuntimeMemory
+    recorder: RecorderMemory
+    soh: SohMemory
+    impedance: ImpedanceMemory
+    life: LifeMemory
+
+    @classmethod
+    def empty(cls, rules: SiteRules) -> Self:
+        """Return the memory of a site that was never seen."""
+        return cls(
+            ModeMemory.empty(rules.layout),
+            SocMemory.empty(rules.soc),
+            RuntimeMemory.empty(rules.runtime),
+            RecorderMemory.empty(rules.layout),
+            SohMemory.empty(rules.layout),
+            ImpedanceMemory.empty(rules.layout),
+            LifeMemory.empty(rules.layout),
+        )
+
+    def without(self, strings: Sequence[str]) -> "Memory":
+        """Return the memory without the impedances of strings that are described otherwise now."""
+        tracks = tuple(each for each in self.impedance.tracks if each.string not in strings)
+        return replace(self, impedance=replace(self.impedance, tracks=tracks))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What changes seldom and follows from the memory: found when it changes, and at the start."""
+
+    soh: SohEstimate
+    impedance: ImpedanceEstimate
+
+    @classmethod
+    def of(cls, memory: Memory, rules: SiteRules) -> Self:
+        """Return what a memory says of capacities and impedances."""
+        learned = memory.soh.learned
+        soh = SohEstimate(learned.frac, np.sqrt(learned.variance_at(memory.soh.now_s)), learned.method, learned.at_s)
+        return cls(soh, impedance_estimate(memory.impedance, rules.impedance))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What comes beside a batch of scans.
+
+    Attributes:
+        told: what others say of the strings.
+        idle_s: event time without any scan.
+        sweeps: impedances that were measured since the last batch.
+        ripple_a_rms: (S,) of the string currents; NaN where nobody measures it.
+    """
+
+    told: Told = NOTHING_TOLD
+    idle_s: float = 0.0
+    sweeps: tuple[Sweep, ...] = ()
+    ripple_a_rms: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What came of a batch.
+
+    Attributes:
+        memory, standing: for the next one.
+        estimates: to tell.
+        refused: sweeps that entered no trend.
+    """
+
+    memory: Memory
+    standing: Standing
+    estimates: Estimates
+    refused: tuple[Refused, ...] = field(default=())
+
+
+def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked, rules: SiteRules) -> Turn:
+    """Return what came of a batch of scans.
+
+    Args:
+        memory: of the batch before.
+        standing: of the batch before.
+        readings: the batch, at most one scan of each string.
+        asked: what comes beside it.
+        rules: of the site.
+    """
+    mode, said = follow_mode(memory.mode, readings, rules.mode, asked.told, asked.idle_s)
+    modes = tuple(each.mode for each in said)
+    soc_memory, soc = follow_soc(memory.soc, readings, modes, standing.soh.belief(rules.rated_ah), rules.soc)
+    believed = Believed(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
+    runtime_memory, runtime = follow_runtime(memory.runtime, readings, modes, believed, rules.runtime)
+    beliefs = Beliefs(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
+    predicted = _predicted(runtime, said)
+    recorder, records = follow_recorder(memory.recorder, readings, said, beliefs, predicted, rules.layout)
+    soh_memory, soh, findings = follow_soh(memory.soh, readings, said, records, rules.soh)
+    ripple = np.full(len(said), np.nan) if asked.ripple_a_rms is None else asked.ripple_a_rms
+    impedance, refused = follow_impedance(memory.impedance, asked.sweeps, said, ripple, rules.impedance)
+    trend = impedance_estimate(impedance, rules.impedance) if asked.sweeps else standing.impedance
+    life_memory, life = follow_life(memory.life, readings, soh_memory.learned, trend.state, rules.life)
+    after = Memory(mode, soc_memory, runtime_memory, recorder, soh_memory, impedance, life_memory)
+    estimates = Estimates(
+        at_s=np.array([each.at_s for each in said]),
+        modes=said,
+        units=_units(soc, soh, trend, life),
+        runtimes=tuple(_told(runtime, place, rules.layout) for place in range(len(said))),
+        doubts=tuple(_doubts(soc, place) for place in range(len(said))),
+        records=records,
+        findings=findings,
+    )
+    return Turn(after, Standing(soh, trend), estimates, refused)
+
+
+def _units(soc: SocEstimate, soh: SohEstimate, trend: ImpedanceEstimate, life: LifeEstimate) -> UnitEstimates:
+    return UnitEstimates(
+        soc_frac=soc.soc_frac,
+        soc_sd_frac=soc.soc_sd_frac,
+        soc_source=soc.source,
+        anchor_age_h=soc.anchor_age_h,
+        soh_frac=soh.soh_frac,
+        soh_sd_frac=np.where(np.isnan(soh.soh_frac), np.nan, soh.soh_sd_frac),
+        soh_source=soh.method,
+        r_own_frac=trend.own_frac,
+        r_state=trend.state,
+        p_fail_6m_frac=life.p_fail_6m_frac,
+        p_fail_12m_frac=life.p_fail_12m_frac,
+    )
+
+
+def _doubts(soc: SocEstimate, place: int) -> tuple[Doubt, ...]:
+    found: list[Doubt] = []
+    if soc.sign_suspect[place]:
+        found.append("sign_suspect")
+    if soc.no_current[place]:
+        found.append("no_current")
+    return tuple(found)
+
+
+def _predicted(runtime: Runtime, said: Sequence[ModeSaid]) -> list[RuntimeSaid | None]:
+    """Return what a record of a discharge keeps of the predictions."""
+    columns = (
+        runtime.unit_left_s, runtime.unit_left_sd_s, runtime.cell, runtime.bus_left_s, runtime.bus_left_sd_s,
+    )  # fmt: skip
+    rows = zip(said, *(each.tolist() for each in columns), strict=True)
+    return [
+        None if isnan(unit_s) and isnan(bus_s) else RuntimeSaid(mode.at_s, unit_s, unit_sd_s, cell, bus_s, bus_sd_s)
+        for mode, unit_s, unit_sd_s, cell, bus_s, bus_sd_s in rows
+    ]
+
+
+def _told(runtime: Runtime, place: int, layout: Layout) -> RuntimeEstimate:
+    """Return the runtime of a string as the wire has it."""
+    cell = int(runtime.cell[place])
+    return RuntimeEstimate.model_construct(
+        power_w=_known(runtime.power_w[place], 1),
+        unit_left_s=_known(runtime.unit_left_s[place], 0),
+        unit_left_sd_s=_known(runtime.unit_left_sd_s[place], 0),
+        cell=cell or None,
+        bus_left_s=_known(runtime.bus_left_s[place], 0),
+        bus_left_sd_s=_known(runtime.bus_left_sd_s[place], 0),
+        sentence=runtime_sentence(layout.strings[place], runtime, place)[:200],
+    )
+
+
+def _known(value: float, decimals: int) -> float | None:
+    return None if not value < NEVER_S else round(float(value), decimals)
