@@ -7,10 +7,10 @@ from the charge; a discharge that ends is a record, and what it proves of capaci
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
-from cellkeeper.contract.estimate_state import Doubt, RuntimeEstimate
+from cellkeeper.contract.estimate_state import Doubt
 
 from analytics.discharge.record import RuntimeSaid
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
@@ -26,17 +26,14 @@ from analytics.impedance.follow import (
 from analytics.impedance.sweep import Sweep
 from analytics.life.follow import LifeEstimate, LifeMemory, follow_life
 from analytics.mode import NOTHING_TOLD, ModeMemory, ModeSaid, Told, follow_mode
-from analytics.readings import Floats, Layout, Readings
+from analytics.readings import Floats, Readings
 from analytics.runtime.believed import Believed
 from analytics.runtime.follow import Runtime, RuntimeMemory, follow_runtime
-from analytics.runtime.words import runtime_sentence
 from analytics.site_rules import SiteRules
 from analytics.soc.follow import follow_soc
 from analytics.soc.memory import SocEstimate, SocMemory
 from analytics.soh.follow import SohEstimate, SohMemory, follow_soh
 from analytics.unit_estimates import UnitEstimates
-
-NEVER_S: Final = 1e9  # a string that would last for longer says nothing of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
         at_s=np.array([each.at_s for each in said]),
         modes=said,
         units=_units(soc, soh, trend, life),
-        runtimes=tuple(_told(runtime, place, rules.layout) for place in range(len(said))),
+        runtime=runtime,
         doubts=tuple(_doubts(soc, place) for place in range(len(said))),
         records=records,
         findings=findings,
@@ -189,21 +186,3 @@ def _predicted(runtime: Runtime, said: Sequence[ModeSaid]) -> list[RuntimeSaid |
         None if isnan(unit_s) and isnan(bus_s) else RuntimeSaid(mode.at_s, unit_s, unit_sd_s, cell, bus_s, bus_sd_s)
         for mode, unit_s, unit_sd_s, cell, bus_s, bus_sd_s in rows
     ]
-
-
-def _told(runtime: Runtime, place: int, layout: Layout) -> RuntimeEstimate:
-    """Return the runtime of a string as the wire has it."""
-    cell = int(runtime.cell[place])
-    return RuntimeEstimate.model_construct(
-        power_w=_known(runtime.power_w[place], 1),
-        unit_left_s=_known(runtime.unit_left_s[place], 0),
-        unit_left_sd_s=_known(runtime.unit_left_sd_s[place], 0),
-        cell=cell or None,
-        bus_left_s=_known(runtime.bus_left_s[place], 0),
-        bus_left_sd_s=_known(runtime.bus_left_sd_s[place], 0),
-        sentence=runtime_sentence(layout.strings[place], runtime, place)[:200],
-    )
-
-
-def _known(value: float, decimals: int) -> float | None:
-    return None if not value < NEVER_S else round(float(value), decimals)

@@ -69,7 +69,6 @@ class Gauges:
                 self._mode.labels(string, mode).set(told.modes[place].mode == mode)
             soc = told.units.soc_frac[layout.span(place)]
             known = soc[~np.isnan(soc)]
-            left_s = told.runtimes[place].unit_left_s
             self._known.labels(string).set(len(known))
             self._lowest.labels(string).set(known.min() if len(known) else np.nan)
-            self._left.labels(string).set(np.nan if left_s is None else left_s)
+            self._left.labels(string).set(float(told.runtime.unit_left_s[place]))

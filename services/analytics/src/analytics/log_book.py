@@ -11,6 +11,7 @@ from cellkeeper.runtime.service import ServiceVoice
 from analytics.estimates import Estimates
 from analytics.papers import ended_text
 from analytics.readings import Layout
+from analytics.runtime.words import runtime_sentence
 from analytics.soh.finding import CapacityFinding
 from analytics.unit_estimates import R_STATES
 
@@ -33,10 +34,12 @@ class LogBook:
     Attributes:
         layout: of the site.
         voice: for events.
+        known: places of strings whose discharge was told before the process began.
     """
 
     layout: Layout
     voice: ServiceVoice
+    known: frozenset[int] = frozenset()
     _told_s: dict[tuple[int, Doubt], float] = field(default_factory=dict)
 
     def tell(self, before: Estimates | None, now: Estimates) -> bool:
@@ -63,13 +66,14 @@ class LogBook:
                 self._told_s[place, doubt] = at_s
 
     def _discharge(self, before: Estimates | None, now: Estimates, place: int, string: str) -> bool:
-        was = before is not None and before.modes[place].is_discharging
+        was = place in self.known if before is None else before.modes[place].is_discharging
         said = now.modes[place]
         if said.is_discharging == was:
             return False
         if said.is_discharging:
-            sentence = now.runtimes[place].sentence
-            text = f"{string} carries its load: {said.why}" + (f"; {sentence}" if sentence else "")
+            is_known = not isnan(now.runtime.bus_left_s[place])
+            sentence = f"; {runtime_sentence(string, now.runtime, place)}" if is_known else ""
+            text = f"{string} carries its load: {said.why}{sentence}"
             self.voice.event("discharge.began", "warning", text, string=string)
         return True
 

@@ -65,6 +65,11 @@ def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice) -> Memory:
     return found.memory.without(found.strings_anew)
 
 
+def running_at(memory: Memory) -> frozenset[int]:
+    """Return the places of strings whose discharge was under way when the memory was written."""
+    return frozenset(place for place, each in enumerate(memory.recorder.strings) if each.running is not None)
+
+
 def context_of(site: Site, batteries: Mapping[str, BatteryType], timezone: str) -> Callable[[str], DossierContext]:
     """Return what gives the papers of a string its battery and surroundings."""
     strings = {string.id: string for string in site.string}
@@ -112,11 +117,12 @@ def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock:
         keep=settings.keep_events,
         draws=settings.dossier,
     )
+    engine = Engine(rules, recalled(rules, memory, voice))
     pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
     many = len(layout.strings)
     analytics = Analytics(
         site=site,
-        engine=Engine(rules, recalled(rules, memory, voice)),
+        engine=engine,
         clock=clock,
         voice=voice,
         memory=memory,
@@ -128,7 +134,7 @@ def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock:
             string.id: CellTelling(string.cells, site.site.refresh_s, (place + 0.5) / many)
             for place, string in enumerate(site.string)
         },
-        log_book=LogBook(layout, voice),
+        log_book=LogBook(layout, voice, running_at(engine.memory)),
     )
     analytics.subscribe()
     return analytics

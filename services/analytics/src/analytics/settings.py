@@ -16,7 +16,7 @@ class AnalyticsSettings(ServiceSettings):
         dossier_timezone: zone of the times in it, as in the IANA data base.
     """
 
-    save_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 30.0
+    save_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 60.0
     keep_events: Annotated[int, Field(ge=1, le=10_000)] = 100
     dossier: bool = True
     dossier_timezone: str = "UTC"

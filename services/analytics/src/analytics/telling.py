@@ -13,6 +13,8 @@ from analytics.cell_telling import BANDS
 from analytics.estimates import Estimates
 from analytics.mode import ModeSaid
 from analytics.readings import Layout
+from analytics.runtime.follow import Runtime
+from analytics.runtime.words import runtime_sentence
 from analytics.unit_estimates import WORDS, UnitEstimates
 
 FLOAT_S: Final = 10.0  # event time between two estimates of one string
@@ -20,6 +22,8 @@ DISCHARGE_S: Final = 2.0  # the same while it carries its load
 TELL_AT_MOST_S: Final = 1.0  # real time between two of one string, however fast its clock
 RUNTIME_S: Final = 10.0  # a runtime that differs by less, or by less than the next, is the same
 RUNTIME_FRAC: Final = 0.02
+NEVER_S: Final = 1e9  # who would last for longer says nothing of it
+MAX_SENTENCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,12 @@ class Telling:
             if last is not None and (at_s == last.at_s or not self._is_due(told, place, last, real_s)):
                 continue
             units = told.units.of(self.layout.span(place))
-            self._estimates[place] = _Told(at_s, real_s, units, told.runtimes[place], told.doubts[place])
+            self._estimates[place] = _Told(at_s, real_s, units, self._runtime(told, place), told.doubts[place])
             found.append(place)
         return found
+
+    def _runtime(self, told: Estimates, place: int) -> RuntimeEstimate:
+        return runtime_estimate(told.runtime, place, self.layout.strings[place])
 
     def _is_due(self, told: Estimates, place: int, last: _Told, real_s: float) -> bool:
         since_s = abs(float(told.at_s[place]) - last.at_s)  # a clock that was set back does not silence a string
@@ -105,12 +112,12 @@ class Telling:
             return False
         if since_s >= self.pace.refresh_s or real_s - last.real_s >= self.pace.expires_s / 3.0:
             return True
-        if told.doubts[place] != last.doubts or _runtime_moved(last.runtime, told.runtimes[place]):
+        if told.doubts[place] != last.doubts or _runtime_moved(last.runtime, self._runtime(told, place)):
             return True
         return _moved(last.units, told.units.of(self.layout.span(place)))
 
     def payload(self, told: Estimates, place: int) -> StringEstimate:
-        """Return the estimate of a string as the wire has it."""
+        """Return the estimate of a string as the wire has it, once it is due."""
         string, span = self.layout.strings[place], self.layout.span(place)
         columns: dict[str, Any] = dict(told.units.of(span).columns())
         return StringEstimate.model_construct(  # every value is ours: checking 240 units costs more than estimating
@@ -119,9 +126,26 @@ class Telling:
             measured_at=from_ms(round(float(told.at_s[place]) * 1000.0)),
             doubts=list(told.doubts[place]),
             not_validated=self.not_validated.get(string, []),
-            runtime=told.runtimes[place],
+            runtime=self._estimates[place].runtime,
             **columns,
         )
+
+
+def runtime_estimate(runtime: Runtime, place: int, string: str) -> RuntimeEstimate:
+    """Return the runtime of a string as the wire has it."""
+    return RuntimeEstimate.model_construct(  # every value is ours
+        power_w=_known(runtime.power_w[place], 1),
+        unit_left_s=_known(runtime.unit_left_s[place], 0),
+        unit_left_sd_s=_known(runtime.unit_left_sd_s[place], 0),
+        cell=int(runtime.cell[place]) or None,
+        bus_left_s=_known(runtime.bus_left_s[place], 0),
+        bus_left_sd_s=_known(runtime.bus_left_sd_s[place], 0),
+        sentence=runtime_sentence(string, runtime, place)[:MAX_SENTENCE],
+    )
+
+
+def _known(value: float, decimals: int) -> float | None:
+    return round(float(value), decimals) if value < NEVER_S else None
 
 
 def mode_payload(string: str, said: ModeSaid, now_ms: int) -> StringMode:
