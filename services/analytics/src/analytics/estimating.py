@@ -16,6 +16,7 @@ from analytics.discharge.record import RuntimeSaid
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
 from analytics.discharge.recording import Beliefs
 from analytics.estimates import Estimates
+from analytics.first_float import with_first_float
 from analytics.impedance.follow import (
     ImpedanceEstimate,
     ImpedanceMemory,
@@ -127,7 +128,8 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
     """
     mode, said = follow_mode(memory.mode, readings, rules.mode, asked.told, asked.idle_s)
     modes = tuple(each.mode for each in said)
-    soc_memory, soc = follow_soc(memory.soc, readings, modes, standing.soh.belief(rules.rated_ah), rules.soc)
+    before = with_first_float(memory.soc, readings, said, rules.soc)
+    soc_memory, soc = follow_soc(before, readings, modes, standing.soh.belief(rules.rated_ah), rules.soc)
     believed = Believed(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
     runtime_memory, runtime = follow_runtime(memory.runtime, readings, modes, believed, rules.runtime)
     beliefs = Beliefs(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
