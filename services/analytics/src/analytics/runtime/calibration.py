@@ -15,13 +15,15 @@ from analytics.runtime.cell_shape import CellShape
 from analytics.runtime.power_curve import PowerCurve
 from analytics.runtime.projection import Columns, Shapes, project
 
-TRIED: Final = 12
+TRIED: Final = 28
 COARSE: Final = 4  # every fourth point of the curve is enough to choose a resistance
 ROUNDS: Final = 18
 EDGE_FRAC: Final = 0.01  # of the range; charge there means that no charge fits
 MORE_OHM_FRAC: Final = 0.05
 OHM_PER_K_RANGE: Final = (0.005, 0.025)  # what stationary cells are known to have
 CHARGE_RANGE: Final = (0.2, 3.0)
+STEEPEST: Final = 3.0  # at the power that the cell can just give no charge helps
+ALIKE_FRAC: Final = 0.02  # charges that differ by less over the table are equally likely
 OHM_AH_RANGE: Final = (0.02, 1.0)  # of stationary cells: 0.2 to 10 mohm at 100 Ah
 
 
@@ -31,13 +33,18 @@ class Calibration:
 
     Attributes:
         ohm: its losses.
+        ohm_sd_ln: how uncertain their logarithm is: flat curves of lithium say little about losses.
         ah: (POINTS,) charge it gives at each power of the curve.
+        ah_per_ohm: (POINTS,) by how much the logarithm of that charge grows with the logarithm of the losses when the
+            times stay the table's.
         ohm_frac_per_k: by how much the losses fall per kelvin, so that warmth changes the time of one hour as the table
             says: what the charge alone does in slow discharges does not explain it, the losses explain the rest.
     """
 
     ohm: float
+    ohm_sd_ln: float
     ah: Floats
+    ah_per_ohm: Floats
     ohm_frac_per_k: float
 
 
@@ -52,12 +59,21 @@ def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float
     """
     within = (curve.ln_w >= curve.known_ln_w[0]) & (curve.ln_w <= curve.known_ln_w[1])
     points = (curve.ln_w[within][::COARSE], curve.ln_s[within][::COARSE])
-    low, high = (each / rated_ah for each in OHM_AH_RANGE)
-    rough = _least_spread(points, shape, (rated_ah, end_v), np.geomspace(low, high, TRIED))
-    step = (high / low) ** (1.0 / (TRIED - 1))
-    ohm = _least_spread(points, shape, (rated_ah, end_v), rough * np.geomspace(1.0 / step, step, TRIED))
-    ah = _charge((curve.ln_w, curve.ln_s), shape, rated_ah, (end_v, ohm))
-    return Calibration(ohm, ah, _ohm_per_k(curve, shape, ah, (end_v, ohm)))
+    ohms = np.geomspace(*OHM_AH_RANGE, TRIED) / rated_ah
+    spreads = [_spread(_charge(points, shape, rated_ah, (end_v, float(ohm))) / rated_ah) for ohm in ohms]
+    likely = np.exp(-0.5 * (np.array(spreads) ** 2 - min(spreads) ** 2) / ALIKE_FRAC**2)
+    likely /= np.sum(likely)
+    ln_ohm = float(np.sum(likely * np.log(ohms)))
+    sd_ln = float(np.sqrt(np.sum(likely * (np.log(ohms) - ln_ohm) ** 2)))
+    ohm, whole = float(np.exp(ln_ohm)), (curve.ln_w, curve.ln_s)
+    ah, more_ah = (_charge(whole, shape, rated_ah, (end_v, each)) for each in (ohm, ohm * (1.0 + MORE_OHM_FRAC)))
+    return Calibration(
+        ohm=ohm,
+        ohm_sd_ln=sd_ln,
+        ah=ah,
+        ah_per_ohm=np.clip(np.log(more_ah / ah) / np.log1p(MORE_OHM_FRAC), 0.0, STEEPEST),
+        ohm_frac_per_k=_ohm_per_k(curve, shape, ah, (end_v, ohm)),
+    )
 
 
 def _ohm_per_k(curve: PowerCurve, shape: CellShape, ah: Floats, cell: tuple[float, float]) -> float:
@@ -80,13 +96,6 @@ def _repeated(shape: CellShape, n: int) -> Shapes:
         np.full(n, shape.slow_frac),
         np.full(n, shape.slow_s),
     )
-
-
-def _least_spread(points: tuple[Floats, Floats], shape: CellShape, cell: tuple[float, float], ohms: Floats) -> float:
-    """Return that of some resistances with which the charge of a cell of (Ah, end volts) depends least on power."""
-    rated_ah, end_v = cell
-    spreads = [_spread(_charge(points, shape, rated_ah, (end_v, float(ohm))) / rated_ah) for ohm in ohms]
-    return float(ohms[int(np.argmin(spreads))])
 
 
 def _spread(charge_frac: Floats) -> float:

@@ -17,6 +17,7 @@ from analytics.readings import Floats
 LOWEST_FRAC: Final = -0.12
 SHAPE_POINTS: Final = 449  # a step of 0.25 %: the knee of lithium is 2 % wide
 PER_FRAC: Final = (SHAPE_POINTS - 1) / (1.0 - LOWEST_FRAC)
+STEP_FRAC: Final = 1.0 / PER_FRAC
 
 _LEAD: Final = ((-0.12, 0.2), (-0.06, 1.2), (-0.02, 1.80))
 _RESTED_V: Final[dict[str, tuple[tuple[float, float], ...]]] = {

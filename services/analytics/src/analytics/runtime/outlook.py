@@ -13,6 +13,8 @@ from analytics.runtime.rules import RuntimeRules
 ALONE: Final = 8  # the weakest units of a string are walked one by one,
 GROUPS: Final = 8  # all others in groups of alike ones: they matter for the sum only
 WARMTH_RANGE_K: Final = 40.0  # no battery works farther from its reference
+SHAPE_SD_LN: Final = 0.20
+BATTERY_SD_LN: Final = 0.10  # by which batteries differ from the one in the maker's table
 MODEL_SD: Final = 0.04  # of what is left, once the losses are seen: shapes of one chemistry differ by so much
 
 
@@ -34,7 +36,7 @@ class Standing:
     shapes: Shapes
 
 
-def stand(units: Units, power_w: Floats, excess: Floats, rules: RuntimeRules) -> Standing:
+def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats], rules: RuntimeRules) -> Standing:
     """Return how units stand.
 
     An aged unit at P is a healthy one at P / SoH, so both its charge and its conductance are SoH times those.
@@ -42,15 +44,19 @@ def stand(units: Units, power_w: Floats, excess: Floats, rules: RuntimeRules) ->
     Args:
         units: of the D strings.
         power_w: (D,) of the whole string.
-        excess: (U,) losses as multiple of what the table implies for a unit of this health and temperature.
+        learned: (U,) losses as multiple of what the table implies for a unit of this health and temperature, and
+            the relative error of its charge.
         rules: of all strings.
     """
     string, soh = units.string[units.row], units.soh_frac
+    excess, charge = learned
     warmer_k = np.clip(units.degc - rules.curves.ref_degc[string], -WARMTH_RANGE_K, WARMTH_RANGE_K)
     cell_w = (power_w / rules.cells[units.string])[units.row] / soh
     below, part = rules.curves.place(string, cell_w)
     healthy_ah = rules.ah[string, below] + part * (rules.ah[string, below + 1] - rules.ah[string, below])
+    healthy_ah = healthy_ah * np.exp(rules.ah_per_ohm[string, below] * _misjudged(units, excess, rules)[units.row])
     healthy_ah = healthy_ah * np.maximum(1.0 + rules.curves.frac_per_k[string, 1] * warmer_k, 0.3)
+    healthy_ah = healthy_ah * (1.0 + charge)
     _, exponent = rules.curves.seconds(string, cell_w)
     shapes = rules.shapes
     return Standing(
@@ -65,6 +71,17 @@ def stand(units: Units, power_w: Floats, excess: Floats, rules: RuntimeRules) ->
             shapes.slow_s[units.string],
         ),
     )
+
+
+def _misjudged(units: Units, excess: Floats, rules: RuntimeRules) -> Floats:
+    """Return by how much the logarithm of the losses was misjudged when they were taken out of the table (D,).
+
+    What all units of a string have in common is the less their own, the less the table says about losses. Then the
+    charge was misjudged with them, so that the times remain the table's.
+    """
+    common = np.bincount(units.row, np.log(excess), len(units.count)) / units.count
+    variance = rules.ohm_sd_ln[units.string] ** 2 + SHAPE_SD_LN**2
+    return np.asarray(common * variance / (variance + BATTERY_SD_LN**2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class RuntimeRules:
         curves: time against power of a healthy cell.
         shapes: of their discharges.
         ohm: (S,) losses of a full cell that the curve implies.
-        ah: (S, POINTS) charge of a full cell along the curve's grid.
+        ohm_sd_ln: (S,) how uncertain their logarithm is.
+        ah, ah_per_ohm: (S, POINTS) charge of a full cell along the curve's grid, and how it depends on the losses.
         ohm_frac_per_k: (S,) by which the losses fall per kelvin.
         rested_sd_v: (S,) of the chemistry.
         loaded_every_s, idle_every_s: event time after which a string is judged anew, on load and else.
@@ -49,7 +50,9 @@ class RuntimeRules:
     curves: PowerCurves
     shapes: Shapes
     ohm: Floats
+    ohm_sd_ln: Floats
     ah: Floats
+    ah_per_ohm: Floats
     ohm_frac_per_k: Floats
     rested_sd_v: Floats
     loaded_every_s: float = LOADED_EVERY_S
@@ -93,7 +96,9 @@ class RuntimeRules:
                 np.array([shape.slow_s for shape in shapes]),
             ),
             ohm=np.array([fit.ohm for fit in fits]),
+            ohm_sd_ln=np.array([fit.ohm_sd_ln for fit in fits]),
             ah=np.array([fit.ah for fit in fits]),
+            ah_per_ohm=np.array([fit.ah_per_ohm for fit in fits]),
             ohm_frac_per_k=np.array([fit.ohm_frac_per_k for fit in fits]),
             rested_sd_v=np.array([shape.rested_sd_v for shape in shapes]),
         )
