@@ -10,21 +10,28 @@ from typing import Final
 
 import numpy as np
 
-from analytics.readings import Floats
+from analytics.readings import Floats, Places
 from analytics.runtime.cell_shape import CellShape
 from analytics.runtime.power_curve import PowerCurve
 from analytics.runtime.projection import Columns, Shapes, project
 
+LOSSES: Final = 9
+MULTIPLES: Final = np.geomspace(0.25, 4.0, LOSSES)
 TRIED: Final = 28
 COARSE: Final = 4  # every fourth point of the curve is enough to choose a resistance
 ROUNDS: Final = 18
 EDGE_FRAC: Final = 0.01  # of the range; charge there means that no charge fits
-MORE_OHM_FRAC: Final = 0.05
-OHM_PER_K_RANGE: Final = (0.005, 0.025)  # what stationary cells are known to have
 CHARGE_RANGE: Final = (0.2, 3.0)
-STEEPEST: Final = 3.0  # at the power that the cell can just give no charge helps
 ALIKE_FRAC: Final = 0.02  # charges that differ by less over the table are equally likely
 OHM_AH_RANGE: Final = (0.02, 1.0)  # of stationary cells: 0.2 to 10 mohm at 100 Ah
+
+
+def multiple_place(multiple: Floats) -> tuple[Places, Floats]:
+    """Return the entry of `MULTIPLES` below each multiple, and the fraction of a step above it."""
+    at = np.log(multiple / MULTIPLES[0]) / np.log(MULTIPLES[1] / MULTIPLES[0])
+    at = np.clip(np.nan_to_num(at, nan=0.0), 0.0, LOSSES - 1.000001)
+    below = at.astype(np.intp)
+    return below, at - below
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,13 @@ class Calibration:
     Attributes:
         ohm: its losses.
         ohm_sd_ln: how uncertain their logarithm is: flat curves of lithium say little about losses.
-        ah: (POINTS,) charge it gives at each power of the curve.
-        ah_per_ohm: (POINTS,) by how much the logarithm of that charge grows with the logarithm of the losses when the
-            times stay the table's.
-        ohm_frac_per_k: by how much the losses fall per kelvin, so that warmth changes the time of one hour as the table
-            says: what the charge alone does in slow discharges does not explain it, the losses explain the rest.
+        ah: (LOSSES, POINTS) charge it gives at each power of the curve, if its losses are those multiples of `ohm`
+            (`MULTIPLES`) and the times still the table's.
     """
 
     ohm: float
     ohm_sd_ln: float
     ah: Floats
-    ah_per_ohm: Floats
-    ohm_frac_per_k: float
 
 
 def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float) -> Calibration:
@@ -66,36 +68,8 @@ def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float
     ln_ohm = float(np.sum(likely * np.log(ohms)))
     sd_ln = float(np.sqrt(np.sum(likely * (np.log(ohms) - ln_ohm) ** 2)))
     ohm, whole = float(np.exp(ln_ohm)), (curve.ln_w, curve.ln_s)
-    ah, more_ah = (_charge(whole, shape, rated_ah, (end_v, each)) for each in (ohm, ohm * (1.0 + MORE_OHM_FRAC)))
-    return Calibration(
-        ohm=ohm,
-        ohm_sd_ln=sd_ln,
-        ah=ah,
-        ah_per_ohm=np.clip(np.log(more_ah / ah) / np.log1p(MORE_OHM_FRAC), 0.0, STEEPEST),
-        ohm_frac_per_k=_ohm_per_k(curve, shape, ah, (end_v, ohm)),
-    )
-
-
-def _ohm_per_k(curve: PowerCurve, shape: CellShape, ah: Floats, cell: tuple[float, float]) -> float:
-    ln_hour_w = np.interp(-np.log(3600.0), -curve.ln_s, curve.ln_w)
-    hour_ah = np.interp(ln_hour_w, curve.ln_w, ah)
-    more = 1.0 + MORE_OHM_FRAC
-    one = np.ones((2, 1))
-    columns = Columns(one, one, one * hour_ah, cell[1] * np.array([[1.0], [more]]))
-    load, limits = (np.full(2, np.exp(ln_hour_w)), np.zeros(2)), (np.full(2, cell[0]), np.zeros(2))
-    lasts_s = project(columns, _repeated(shape, 2), load, limits).column_s[:, 0]
-    cost = float(np.log(lasts_s[0] / max(float(lasts_s[1]), 1.0))) / MORE_OHM_FRAC
-    by_losses = max(curve.frac_per_k[0] - curve.frac_per_k[1], 0.0)
-    return float(np.clip(by_losses / max(cost, 1e-3), *OHM_PER_K_RANGE))
-
-
-def _repeated(shape: CellShape, n: int) -> Shapes:
-    return Shapes(
-        np.tile(shape.rested_v, (n, 1)),
-        np.tile(shape.loss, (n, 1)),
-        np.full(n, shape.slow_frac),
-        np.full(n, shape.slow_s),
-    )
+    ah = np.array([_charge(whole, shape, rated_ah, (end_v, ohm * each)) for each in MULTIPLES])
+    return Calibration(ohm, sd_ln, ah)
 
 
 def _spread(charge_frac: Floats) -> float:
@@ -108,7 +82,7 @@ def _charge(points: tuple[Floats, Floats], shape: CellShape, rated_ah: float, ce
     """Return the charge (P,) with which a cell of (end volts, ohm) lasts as long as at the points (ln W, ln s)."""
     ln_w, ln_s = points
     n = len(ln_w)
-    shapes = _repeated(shape, n)
+    shapes = Shapes.of([shape] * n, np.full(n, rated_ah))
     one = np.ones((n, 1))
     load, limits = (np.exp(ln_w), np.zeros(n)), (np.full(n, cell[0]), np.zeros(n))
     low, high = (np.full(n, np.log(rated_ah * each)) for each in CHARGE_RANGE)

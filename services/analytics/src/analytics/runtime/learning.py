@@ -25,8 +25,9 @@ EXCESS_RANGE: Final = (0.2, 6.0)
 CHARGE_RANGE: Final = (-0.3, 0.3)
 SHAPE_FRAC: Final = 0.10  # of the losses: how far their growth with depth is from the model's
 SHIFT_DEPTH: Final = 0.04  # of a full cell: how far the curve's steps may lie from the model's
-SHIFT_LEAST: Final = 0.25  # part of it that remains at the empty end
-DRIFT_SD: Final = 0.15  # of the losses over a whole discharge: cells warm up
+SHIFT_LEAST: Final = 0.5  # part of it that remains at the empty end
+BEND_FRAC: Final = 0.15  # above it an offset of the whole curve looks like an error of the charge
+DRIFT_SD: Final = 0.5  # of the losses over a whole discharge: cells warm up
 ALIKE_DEPTH: Final = 0.05  # over so much of the depth the model's error stays the same
 
 
@@ -98,7 +99,7 @@ def learn(
     drop_v = discharge_a * standing.shapes.built(loaded_s)[row] * standing.ohm
     per_excess_v = -drop_v * loss / known.excess
     per_left_v = (rested_v - less_v - drop_v * (loss - less)) / STEP_FRAC
-    per_charge_v = per_left_v * (1.0 - standing.left_frac)
+    per_charge_v = np.where(standing.left_frac < BEND_FRAC, per_left_v * (1.0 - standing.left_frac), 0.0)
     charge_sd = np.hypot(units.soh_sd_frac / units.soh_frac, rules.curves.sd_frac[string])
     known = replace(known, charge_var=np.where(np.isnan(known.charge_var), charge_sd**2, known.charge_var))
     seconds = np.where(np.isnan(passed_s), loaded_s, np.minimum(passed_s, loaded_s))[row]
