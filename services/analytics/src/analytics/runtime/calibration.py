@@ -17,7 +17,7 @@ from analytics.runtime.projection import Columns, Shapes, project
 
 LOSSES: Final = 9
 MULTIPLES: Final = np.geomspace(0.25, 4.0, LOSSES)
-TRIED: Final = 28
+TRIED: Final = 16
 COARSE: Final = 4  # every fourth point of the curve is enough to choose a resistance
 ROUNDS: Final = 18
 EDGE_FRAC: Final = 0.01  # of the range; charge there means that no charge fits
@@ -61,12 +61,21 @@ def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float
     """
     within = (curve.ln_w >= curve.known_ln_w[0]) & (curve.ln_w <= curve.known_ln_w[1])
     points = (curve.ln_w[within][::COARSE], curve.ln_s[within][::COARSE])
-    ohms = np.geomspace(*OHM_AH_RANGE, TRIED) / rated_ah
-    spreads = [_spread(_charge(points, shape, rated_ah, (end_v, float(ohm))) / rated_ah) for ohm in ohms]
-    likely = np.exp(-0.5 * (np.array(spreads) ** 2 - min(spreads) ** 2) / ALIKE_FRAC**2)
+
+    def spreads(ohms: Floats) -> Floats:
+        return np.array([_spread(_charge(points, shape, rated_ah, (end_v, each)) / rated_ah) for each in ohms])
+
+    coarse = np.geomspace(*OHM_AH_RANGE, TRIED) / rated_ah
+    of_coarse = spreads(coarse)
+    step = float(coarse[1] / coarse[0])
+    fine = coarse[int(np.argmin(of_coarse))] * np.geomspace(1.0 / step, step, TRIED)[1:-1]
+    ohms, of_all = np.concatenate([coarse, fine]), np.concatenate([of_coarse, spreads(fine)])
+    order = np.argsort(ohms)
+    ln_ohms, of_all = np.log(ohms[order]), of_all[order]
+    likely = np.gradient(ln_ohms) * np.exp(-0.5 * (of_all**2 - np.min(of_all) ** 2) / ALIKE_FRAC**2)
     likely /= np.sum(likely)
-    ln_ohm = float(np.sum(likely * np.log(ohms)))
-    sd_ln = float(np.sqrt(np.sum(likely * (np.log(ohms) - ln_ohm) ** 2)))
+    ln_ohm = float(np.sum(likely * ln_ohms))
+    sd_ln = float(np.sqrt(np.sum(likely * (ln_ohms - ln_ohm) ** 2)))
     ohm, whole = float(np.exp(ln_ohm)), (curve.ln_w, curve.ln_s)
     ah = np.array([_charge(whole, shape, rated_ah, (end_v, ohm * each)) for each in MULTIPLES])
     return Calibration(ohm, sd_ln, ah)

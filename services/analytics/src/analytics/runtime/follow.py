@@ -207,12 +207,12 @@ def _judge(
     loaded_s = np.nan_to_num(memory.at_s[string] - memory.began_s[string], nan=0.0)
     dips = loaded_s < np.fmin(DIP_S, DIP_FRAC * memory.expected_s[string])
     known = memory.learned.at(units.at)
-    standing = stand(units, power_w, (known.excess, known.charge), rules)
+    standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
     watched = ~np.isnan(memory.began_s[string]) & ~dips
     if watched.any():
         passed_s = memory.at_s[string] - memory.told_s[string]
         known = learn(units, standing, readings, (watched, loaded_s, passed_s), known, rules)
-        standing = stand(units, power_w, (known.excess, known.charge), rules)
+        standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
         memory = replace(memory, learned=memory.learned.put(units.at, known))
     ahead = look_ahead(units, standing, (power_w, loaded_s), memory.string_s[string], rules)
     ahead = has_ended(ahead, units, readings, watched, rules)

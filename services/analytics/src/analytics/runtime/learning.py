@@ -8,7 +8,7 @@ An extended Kalman filter of two states, all units at once. Early the losses sho
 the charge. A model's error is the same from scan to scan, so a scan counts for no more than the depth it adds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from analytics.readings import Flags, Floats, Places, Readings
 from analytics.runtime.believed import Units
 from analytics.runtime.cell_shape import STEP_FRAC
 from analytics.runtime.outlook import Outlook, Standing
+from analytics.runtime.projection import MOST_WARMER_K
 from analytics.runtime.rules import RuntimeRules
 
 LOSS_SD: Final = 0.30  # of the losses against those of the table, before a discharge has shown them
@@ -38,11 +39,13 @@ class Learned:
     Attributes:
         excess: losses as multiple of what table and health say.
         charge: relative error of the charge that table and health say.
+        warmer_k: by which the losses have warmed the unit since the load came, as if no heat had left it.
         excess_var, cross_cov, charge_var: of both; the last is NaN until a discharge has begun to show it.
     """
 
     excess: Floats
     charge: Floats
+    warmer_k: Floats
     excess_var: Floats
     cross_cov: Floats
     charge_var: Floats
@@ -50,24 +53,19 @@ class Learned:
     @classmethod
     def nothing(cls, units: int) -> Self:
         """Return what is known before a discharge."""
-        return cls(np.ones(units), np.zeros(units), np.full(units, LOSS_SD**2), np.zeros(units), np.full(units, np.nan))
+        zero = np.zeros(units)
+        return cls(np.ones(units), zero, zero, np.full(units, LOSS_SD**2), zero, np.full(units, np.nan))
 
     def at(self, places: Places) -> Self:
         """Return what is known of some units."""
-        return type(self)(
-            self.excess[places],
-            self.charge[places],
-            self.excess_var[places],
-            self.cross_cov[places],
-            self.charge_var[places],
-        )
+        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
 
     def put(self, places: Places, new: Self) -> Self:
         """Return the same with other knowledge of some units."""
         changed = []
-        for name in ("excess", "charge", "excess_var", "cross_cov", "charge_var"):
-            values = getattr(self, name).copy()
-            values[places] = getattr(new, name)
+        for field in fields(self):
+            values = getattr(self, field.name).copy()
+            values[places] = getattr(new, field.name)
             changed.append(values)
         return type(self)(*changed)
 
@@ -102,6 +100,7 @@ def learn(
     per_charge_v = np.where(standing.left_frac < BEND_FRAC, per_left_v * (1.0 - standing.left_frac), 0.0)
     charge_sd = np.hypot(units.soh_sd_frac / units.soh_frac, rules.curves.sd_frac[string])
     known = replace(known, charge_var=np.where(np.isnan(known.charge_var), charge_sd**2, known.charge_var))
+    j_per_k = standing.shapes.j_per_k
     seconds = np.where(np.isnan(passed_s), loaded_s, np.minimum(passed_s, loaded_s))[row]
     with np.errstate(invalid="ignore", divide="ignore"):
         added = discharge_a * seconds / (3600.0 * standing.ah)
@@ -109,7 +108,13 @@ def learn(
     shift_v = SHIFT_DEPTH * np.clip(standing.left_frac, SHIFT_LEAST, 1.0) * per_left_v
     noise = (rules.rested_sd_v[string] ** 2 + (SHAPE_FRAC * per_excess_v) ** 2 + shift_v**2) * repeated
     drift = np.where(np.isfinite(added), DRIFT_SD**2 * added, 0.0)
-    known = replace(known, excess_var=np.minimum(known.excess_var + drift, LOSS_SD**2))
+    heat_w = np.where(np.isfinite(cell_v), discharge_a * np.maximum(rested_v - cell_v, 0.0), 0.0)
+    warmer_k = known.warmer_k + np.where(is_watched[row] & np.isfinite(heat_w), heat_w * seconds / j_per_k[row], 0.0)
+    known = replace(
+        known,
+        excess_var=np.minimum(known.excess_var + drift, LOSS_SD**2),
+        warmer_k=np.minimum(warmer_k, MOST_WARMER_K),
+    )
     surprise_v = cell_v - (rested_v - drop_v * loss)
     usable = is_watched[row] & (drop_v > 0.0) & np.isfinite(surprise_v) & np.isfinite(noise)
     return _updated(known, (per_excess_v, per_charge_v), noise, surprise_v, usable)
@@ -125,7 +130,8 @@ def _updated(
     with_charge = known.cross_cov * by_excess + known.charge_var * by_charge
     total = by_excess * with_excess + by_charge * with_charge + noise
     excess_gain, charge_gain = with_excess / total, with_charge / total
-    return Learned(
+    return replace(
+        known,
         excess=np.clip(known.excess + excess_gain * surprise_v, *EXCESS_RANGE),
         charge=np.clip(known.charge + charge_gain * surprise_v, *CHARGE_RANGE),
         excess_var=known.excess_var - excess_gain * with_excess,

@@ -37,7 +37,7 @@ class Standing:
     shapes: Shapes
 
 
-def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats], rules: RuntimeRules) -> Standing:
+def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats, Floats], rules: RuntimeRules) -> Standing:
     """Return how units stand.
 
     An aged unit at P is a healthy one at P / SoH, so both its charge and its conductance are SoH times those.
@@ -45,12 +45,12 @@ def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats], rules: 
     Args:
         units: of the D strings.
         power_w: (D,) of the whole string.
-        learned: (U,) losses as multiple of what the table implies for a unit of this health and temperature, and
-            the relative error of its charge.
+        learned: (U,) losses as multiple of what the table implies for a unit of this health and temperature, the
+            relative error of its charge, and by how much the discharge has warmed it.
         rules: of all strings.
     """
     string, soh = units.string[units.row], units.soh_frac
-    excess, charge = learned
+    excess, charge, own_k = learned
     warmer_k = np.clip(units.degc - rules.curves.ref_degc[string], -WARMTH_RANGE_K, WARMTH_RANGE_K)
     cell_w = (power_w / rules.cells[units.string])[units.row] / soh
     healthy_ah = _charge(units, cell_w, _misjudged(units, excess, rules), rules)
@@ -60,7 +60,7 @@ def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats], rules: 
     return Standing(
         left_frac=1.0 - (1.0 - units.soc_frac) * rules.rated_ah[string] / healthy_ah,
         ah=healthy_ah * soh,
-        ohm=rules.ohm[string] / soh * np.exp(-rules.shapes.ohm_frac_per_k[string] * warmer_k) * excess,
+        ohm=rules.ohm[string] / soh * np.exp(-rules.shapes.ohm_frac_per_k[string] * (warmer_k + own_k)) * excess,
         exponent=exponent,
         shapes=rules.shapes.some(units.string),
     )

@@ -5,8 +5,8 @@ With charge x gone, each column of cells has left d = d0 - x / q, and
 
     v = rested(d) - i r loss(d) built(t),   i = P / sum(v)  (a quadratic in the string's voltage),
 
-where r falls with the cells' own heat and built(t) is the part of the losses that has built up since the load came. A string whose quadratic has no
-solution cannot carry the power at all from there on.
+where r falls with the cells' own heat and built(t) is the part of the losses that has built up since the load came. A
+string whose quadratic has no solution cannot carry the power at all from there on.
 """
 
 from dataclasses import dataclass, fields
