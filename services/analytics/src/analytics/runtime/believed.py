@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from analytics.readings import Floats, Places, Readings
+from analytics.readings import Floats, Places
 from analytics.runtime.rules import RuntimeRules
 
 UNPROVEN_SOH: Final = 0.90  # between a new battery and the end of its life
@@ -47,8 +47,8 @@ class Units:
     degc: Floats
 
 
-def units_of(string: Places, readings: Readings, believed: Believed, rules: RuntimeRules) -> Units:
-    """Return the units of these strings (D,).
+def units_of(string: Places, degc: Floats, ambient_degc: Floats, believed: Believed, rules: RuntimeRules) -> Units:
+    """Return the units of these strings (D,), with their temperatures (N,) and that of their rooms (S,).
 
     A unit without a known charge counts as the emptiest of its string; with too few known the whole string is unknown.
     A capacity that is not proven counts as between new and the end of life. A missing temperature is the string's mean,
@@ -63,7 +63,7 @@ def units_of(string: Places, readings: Readings, believed: Believed, rules: Runt
     soc, soc_sd = _charge(row, count, believed.soc_frac[at], believed.soc_sd_frac[at])
     soh, soh_sd = believed.soh_frac[at], believed.soh_sd_frac[at]
     unproven = ~(soh > 0.0)
-    rest = np.where(np.isnan(readings.ambient_degc), rules.curves.ref_degc, readings.ambient_degc)[string]
+    rest = np.where(np.isnan(ambient_degc), rules.curves.ref_degc, ambient_degc)[string]
     return Units(
         at=at,
         row=row,
@@ -73,7 +73,7 @@ def units_of(string: Places, readings: Readings, believed: Believed, rules: Runt
         soc_sd_frac=soc_sd,
         soh_frac=np.where(unproven, UNPROVEN_SOH, np.clip(soh, 0.05, 1.5)),
         soh_sd_frac=np.where(unproven | np.isnan(soh_sd), UNPROVEN_SOH_SD, soh_sd),
-        degc=_warmth(row, readings.degc[at], rest),
+        degc=_warmth(row, degc[at], rest),
     )
 
 

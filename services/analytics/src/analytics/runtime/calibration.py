@@ -10,19 +10,28 @@ from typing import Final
 
 import numpy as np
 
-from analytics.readings import Floats
+from analytics.readings import Floats, Places
 from analytics.runtime.cell_shape import CellShape
 from analytics.runtime.power_curve import PowerCurve
 from analytics.runtime.projection import Columns, Shapes, project
 
-TRIED: Final = 12
+LOSSES: Final = 9
+MULTIPLES: Final = np.geomspace(0.25, 4.0, LOSSES)
+TRIED: Final = 16
 COARSE: Final = 4  # every fourth point of the curve is enough to choose a resistance
 ROUNDS: Final = 18
 EDGE_FRAC: Final = 0.01  # of the range; charge there means that no charge fits
-MORE_OHM_FRAC: Final = 0.05
-OHM_PER_K_RANGE: Final = (0.005, 0.025)  # what stationary cells are known to have
 CHARGE_RANGE: Final = (0.2, 3.0)
+ALIKE_FRAC: Final = 0.02  # charges that differ by less over the table are equally likely
 OHM_AH_RANGE: Final = (0.02, 1.0)  # of stationary cells: 0.2 to 10 mohm at 100 Ah
+
+
+def multiple_place(multiple: Floats) -> tuple[Places, Floats]:
+    """Return the entry of `MULTIPLES` below each multiple, and the fraction of a step above it."""
+    at = np.log(multiple / MULTIPLES[0]) / np.log(MULTIPLES[1] / MULTIPLES[0])
+    at = np.clip(np.nan_to_num(at, nan=0.0), 0.0, LOSSES - 1.000001)
+    below = at.astype(np.intp)
+    return below, at - below
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +40,14 @@ class Calibration:
 
     Attributes:
         ohm: its losses.
-        ah: (POINTS,) charge it gives at each power of the curve.
-        ohm_frac_per_k: by how much the losses fall per kelvin, so that warmth changes the time of one hour as the table
-            says: what the charge alone does in slow discharges does not explain it, the losses explain the rest.
+        ohm_sd_ln: how uncertain their logarithm is: flat curves of lithium say little about losses.
+        ah: (LOSSES, POINTS) charge it gives at each power of the curve, if its losses are those multiples of `ohm`
+            (`MULTIPLES`) and the times still the table's.
     """
 
     ohm: float
+    ohm_sd_ln: float
     ah: Floats
-    ohm_frac_per_k: float
 
 
 def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float) -> Calibration:
@@ -52,41 +61,24 @@ def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float
     """
     within = (curve.ln_w >= curve.known_ln_w[0]) & (curve.ln_w <= curve.known_ln_w[1])
     points = (curve.ln_w[within][::COARSE], curve.ln_s[within][::COARSE])
-    low, high = (each / rated_ah for each in OHM_AH_RANGE)
-    rough = _least_spread(points, shape, (rated_ah, end_v), np.geomspace(low, high, TRIED))
-    step = (high / low) ** (1.0 / (TRIED - 1))
-    ohm = _least_spread(points, shape, (rated_ah, end_v), rough * np.geomspace(1.0 / step, step, TRIED))
-    ah = _charge((curve.ln_w, curve.ln_s), shape, rated_ah, (end_v, ohm))
-    return Calibration(ohm, ah, _ohm_per_k(curve, shape, ah, (end_v, ohm)))
 
+    def spreads(ohms: Floats) -> Floats:
+        return np.array([_spread(_charge(points, shape, rated_ah, (end_v, each)) / rated_ah) for each in ohms])
 
-def _ohm_per_k(curve: PowerCurve, shape: CellShape, ah: Floats, cell: tuple[float, float]) -> float:
-    ln_hour_w = np.interp(-np.log(3600.0), -curve.ln_s, curve.ln_w)
-    hour_ah = np.interp(ln_hour_w, curve.ln_w, ah)
-    more = 1.0 + MORE_OHM_FRAC
-    one = np.ones((2, 1))
-    columns = Columns(one, one, one * hour_ah, cell[1] * np.array([[1.0], [more]]))
-    load, limits = (np.full(2, np.exp(ln_hour_w)), np.zeros(2)), (np.full(2, cell[0]), np.zeros(2))
-    lasts_s = project(columns, _repeated(shape, 2), load, limits).column_s[:, 0]
-    cost = float(np.log(lasts_s[0] / max(float(lasts_s[1]), 1.0))) / MORE_OHM_FRAC
-    by_losses = max(curve.frac_per_k[0] - curve.frac_per_k[1], 0.0)
-    return float(np.clip(by_losses / max(cost, 1e-3), *OHM_PER_K_RANGE))
-
-
-def _repeated(shape: CellShape, n: int) -> Shapes:
-    return Shapes(
-        np.tile(shape.rested_v, (n, 1)),
-        np.tile(shape.loss, (n, 1)),
-        np.full(n, shape.slow_frac),
-        np.full(n, shape.slow_s),
-    )
-
-
-def _least_spread(points: tuple[Floats, Floats], shape: CellShape, cell: tuple[float, float], ohms: Floats) -> float:
-    """Return that of some resistances with which the charge of a cell of (Ah, end volts) depends least on power."""
-    rated_ah, end_v = cell
-    spreads = [_spread(_charge(points, shape, rated_ah, (end_v, float(ohm))) / rated_ah) for ohm in ohms]
-    return float(ohms[int(np.argmin(spreads))])
+    coarse = np.geomspace(*OHM_AH_RANGE, TRIED) / rated_ah
+    of_coarse = spreads(coarse)
+    step = float(coarse[1] / coarse[0])
+    fine = coarse[int(np.argmin(of_coarse))] * np.geomspace(1.0 / step, step, TRIED)[1:-1]
+    ohms, of_all = np.concatenate([coarse, fine]), np.concatenate([of_coarse, spreads(fine)])
+    order = np.argsort(ohms)
+    ln_ohms, of_all = np.log(ohms[order]), of_all[order]
+    likely = np.gradient(ln_ohms) * np.exp(-0.5 * (of_all**2 - np.min(of_all) ** 2) / ALIKE_FRAC**2)
+    likely /= np.sum(likely)
+    ln_ohm = float(np.sum(likely * ln_ohms))
+    sd_ln = float(np.sqrt(np.sum(likely * (ln_ohms - ln_ohm) ** 2)))
+    ohm, whole = float(np.exp(ln_ohm)), (curve.ln_w, curve.ln_s)
+    ah = np.array([_charge(whole, shape, rated_ah, (end_v, ohm * each)) for each in MULTIPLES])
+    return Calibration(ohm, sd_ln, ah)
 
 
 def _spread(charge_frac: Floats) -> float:
@@ -99,7 +91,7 @@ def _charge(points: tuple[Floats, Floats], shape: CellShape, rated_ah: float, ce
     """Return the charge (P,) with which a cell of (end volts, ohm) lasts as long as at the points (ln W, ln s)."""
     ln_w, ln_s = points
     n = len(ln_w)
-    shapes = _repeated(shape, n)
+    shapes = Shapes.of([shape] * n, np.full(n, rated_ah))
     one = np.ones((n, 1))
     load, limits = (np.exp(ln_w), np.zeros(n)), (np.full(n, cell[0]), np.zeros(n))
     low, high = (np.full(n, np.log(rated_ah * each)) for each in CHARGE_RANGE)

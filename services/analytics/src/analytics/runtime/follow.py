@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analytics.modes import Mode
 from analytics.readings import Flags, Floats, Places, Readings
 from analytics.runtime.believed import Believed, units_of
-from analytics.runtime.learning import has_ended, learned
+from analytics.runtime.learning import Learned, has_ended, learn
 from analytics.runtime.loads import Loads, chosen_load, measured_w, shared_w, smoothed_w
 from analytics.runtime.outlook import Outlook, look_ahead, stand
 from analytics.runtime.rules import RuntimeRules
@@ -41,7 +41,9 @@ class RuntimeMemory:
         told_s, told_w: when the string was judged last, and for which load.
         unit_s, unit_sd_s, string_s, string_sd_s: what was left then.
         cell: weakest unit then, 1-based; 0 while unknown.
-        excess: (N,) losses as multiple of what table and health say.
+        learned: (N,) what the discharge that is on, or the last one, has shown of the units.
+        before_degc: (N,) temperature of the units, held while a load is on: a table has the warming of its own
+            discharge in it already.
     """
 
     at_s: Floats
@@ -56,17 +58,25 @@ class RuntimeMemory:
     string_s: Floats
     string_sd_s: Floats
     cell: Places
-    excess: Floats
+    learned: Learned
+    before_degc: Floats
 
     @classmethod
     def empty(cls, rules: RuntimeRules) -> Self:
         """Return the memory of strings that were never seen."""
         strings = len(rules.layout.strings)
         plain = {name: np.full(strings, np.nan) for name in _PER_STRING}
-        return cls(**plain, cell=np.zeros(strings, dtype=np.intp), excess=np.ones(rules.layout.units))
+        units = rules.layout.units
+        return cls(
+            **plain,
+            cell=np.zeros(strings, dtype=np.intp),
+            learned=Learned.nothing(units),
+            before_degc=np.full(units, np.nan),
+        )
 
 
-_PER_STRING: Final = tuple(field.name for field in fields(RuntimeMemory) if field.name not in ("cell", "excess"))
+_OTHERS: Final = ("cell", "learned", "before_degc")
+_PER_STRING: Final = tuple(field.name for field in fields(RuntimeMemory) if field.name not in _OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,6 @@ def _with_load(
     smooth_w = smoothed_w(before_w, now_w, readings.at_s - memory.load_at_s)
     seen = ~np.isnan(now_w)
     began_s = np.where(is_new, readings.at_s, memory.began_s)
-    restarted = np.isin(rules.layout.string_of, np.flatnonzero(is_new))
     return replace(
         memory,
         at_s=np.where(fresh, readings.at_s, memory.at_s),
@@ -146,8 +155,24 @@ def _with_load(
         load_w=np.where(seen, smooth_w, memory.load_w),
         load_at_s=np.where(seen, readings.at_s, memory.load_at_s),
         expected_s=np.where(is_new, np.nan, memory.expected_s),
-        excess=np.where(restarted, 1.0, memory.excess) if is_new.any() else memory.excess,
+        learned=_forgotten(memory.learned, is_new, rules),
+        before_degc=_before(memory, readings, rules),
     )
+
+
+def _forgotten(known: Learned, is_new: Flags, rules: RuntimeRules) -> Learned:
+    """Return what is known without that of strings whose discharge begins."""
+    if not is_new.any():
+        return known
+    places = np.flatnonzero(is_new[rules.layout.string_of])
+    return known.put(places, Learned.nothing(len(places)))
+
+
+def _before(memory: RuntimeMemory, readings: Readings, rules: RuntimeRules) -> Floats:
+    """Return the temperatures (N,) before the load: the newest ones where none is on, or none was known."""
+    is_idle = np.isnan(memory.began_s)[rules.layout.string_of]
+    newer = ~np.isnan(readings.degc) & (is_idle | np.isnan(memory.before_degc))
+    return np.where(newer, readings.degc, memory.before_degc)
 
 
 def _loads(memory: RuntimeMemory, believed: Believed, is_open: Flags, rules: RuntimeRules) -> Loads:
@@ -177,21 +202,21 @@ def _judge(
 ) -> RuntimeMemory:
     """Return the memory with these strings judged anew."""
     believed, loads = at
-    units = units_of(string, readings, believed, rules)
+    units = units_of(string, memory.before_degc, readings.ambient_degc, believed, rules)
     power_w = loads.w[string]
     loaded_s = np.nan_to_num(memory.at_s[string] - memory.began_s[string], nan=0.0)
     dips = loaded_s < np.fmin(DIP_S, DIP_FRAC * memory.expected_s[string])
-    excess = memory.excess
-    standing = stand(units, power_w, excess[units.at], rules)
+    known = memory.learned.at(units.at)
+    standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
     watched = ~np.isnan(memory.began_s[string]) & ~dips
     if watched.any():
         passed_s = memory.at_s[string] - memory.told_s[string]
-        excess = excess.copy()
-        excess[units.at] = learned(units, standing, readings, (watched, loaded_s, passed_s), excess[units.at], rules)
-        standing = stand(units, power_w, excess[units.at], rules)
+        known = learn(units, standing, readings, (watched, loaded_s, passed_s), known, rules)
+        standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
+        memory = replace(memory, learned=memory.learned.put(units.at, known))
     ahead = look_ahead(units, standing, (power_w, loaded_s), memory.string_s[string], rules)
     ahead = has_ended(ahead, units, readings, watched, rules)
-    return _remembered(replace(memory, excess=excess), string, ahead, (power_w, loaded_s))
+    return _remembered(memory, string, ahead, (power_w, loaded_s))
 
 
 def _remembered(memory: RuntimeMemory, string: Places, ahead: Outlook, load: tuple[Floats, Floats]) -> RuntimeMemory:

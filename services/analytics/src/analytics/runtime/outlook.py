@@ -7,12 +7,15 @@ import numpy as np
 
 from analytics.readings import Floats, Places
 from analytics.runtime.believed import Units
+from analytics.runtime.calibration import multiple_place
 from analytics.runtime.projection import Columns, Shapes, project
 from analytics.runtime.rules import RuntimeRules
 
 ALONE: Final = 8  # the weakest units of a string are walked one by one,
 GROUPS: Final = 8  # all others in groups of alike ones: they matter for the sum only
 WARMTH_RANGE_K: Final = 40.0  # no battery works farther from its reference
+SHAPE_SD_LN: Final = 0.05  # cells of one chemistry differ by so much from its shape, as seen in the losses
+BATTERY_SD_LN: Final = 0.10  # by which batteries differ from the one in the maker's table
 MODEL_SD: Final = 0.04  # of what is left, once the losses are seen: shapes of one chemistry differ by so much
 
 
@@ -34,7 +37,7 @@ class Standing:
     shapes: Shapes
 
 
-def stand(units: Units, power_w: Floats, excess: Floats, rules: RuntimeRules) -> Standing:
+def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats, Floats], rules: RuntimeRules) -> Standing:
     """Return how units stand.
 
     An aged unit at P is a healthy one at P / SoH, so both its charge and its conductance are SoH times those.
@@ -42,29 +45,51 @@ def stand(units: Units, power_w: Floats, excess: Floats, rules: RuntimeRules) ->
     Args:
         units: of the D strings.
         power_w: (D,) of the whole string.
-        excess: (U,) losses as multiple of what the table implies for a unit of this health and temperature.
+        learned: (U,) losses as multiple of what the table implies for a unit of this health and temperature, the
+            relative error of its charge, and by how much the discharge has warmed it.
         rules: of all strings.
     """
     string, soh = units.string[units.row], units.soh_frac
+    excess, charge, own_k = learned
     warmer_k = np.clip(units.degc - rules.curves.ref_degc[string], -WARMTH_RANGE_K, WARMTH_RANGE_K)
     cell_w = (power_w / rules.cells[units.string])[units.row] / soh
-    below, part = rules.curves.place(string, cell_w)
-    healthy_ah = rules.ah[string, below] + part * (rules.ah[string, below + 1] - rules.ah[string, below])
+    healthy_ah = _charge(units, cell_w, _misjudged(units, excess, rules), rules)
     healthy_ah = healthy_ah * np.maximum(1.0 + rules.curves.frac_per_k[string, 1] * warmer_k, 0.3)
+    healthy_ah = healthy_ah * (1.0 + charge)
     _, exponent = rules.curves.seconds(string, cell_w)
-    shapes = rules.shapes
     return Standing(
         left_frac=1.0 - (1.0 - units.soc_frac) * rules.rated_ah[string] / healthy_ah,
         ah=healthy_ah * soh,
-        ohm=rules.ohm[string] / soh * np.exp(-rules.ohm_frac_per_k[string] * warmer_k) * excess,
+        ohm=rules.ohm[string] / soh * np.exp(-rules.shapes.ohm_frac_per_k[string] * (warmer_k + own_k)) * excess,
         exponent=exponent,
-        shapes=Shapes(
-            shapes.rested_v[units.string],
-            shapes.loss[units.string],
-            shapes.slow_frac[units.string],
-            shapes.slow_s[units.string],
-        ),
+        shapes=rules.shapes.some(units.string),
     )
+
+
+def _charge(units: Units, cell_w: Floats, multiple: Floats, rules: RuntimeRules) -> Floats:
+    """Return the charge of a healthy full unit (U,) at a power, if the losses were so many times (D,) the table's."""
+    string = units.string[units.row]
+    point, part = rules.curves.place(string, cell_w)
+    row, above = multiple_place(multiple)
+    row, above = row[units.row], above[units.row]
+
+    def along(entry: Places) -> Floats:
+        low = rules.ah[string, entry, point]
+        return np.asarray(low + part * (rules.ah[string, entry, point + 1] - low))
+
+    less = along(row)
+    return np.asarray(less + above * (along(row + 1) - less))
+
+
+def _misjudged(units: Units, excess: Floats, rules: RuntimeRules) -> Floats:
+    """Return by which factor the losses were misjudged when they were taken out of the table (D,).
+
+    What all units of a string have in common is the less their own, the less the table says about losses. Then the
+    charge was misjudged with them, so that the times remain the table's.
+    """
+    common = np.bincount(units.row, np.log(excess), len(units.count)) / units.count
+    variance = rules.ohm_sd_ln[units.string] ** 2 + SHAPE_SD_LN**2
+    return np.exp(common * variance / (variance + BATTERY_SD_LN**2))
 
 
 @dataclass(frozen=True, slots=True)

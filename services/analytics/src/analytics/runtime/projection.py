@@ -5,30 +5,49 @@ With charge x gone, each column of cells has left d = d0 - x / q, and
 
     v = rested(d) - i r loss(d) built(t),   i = P / sum(v)  (a quadratic in the string's voltage),
 
-where built(t) is the part of the losses that has built up since the load came. A string whose quadratic has no
-solution cannot carry the power at all from there on.
+where r falls with the cells' own heat and built(t) is the part of the losses that has built up since the load came. A
+string whose quadratic has no solution cannot carry the power at all from there on.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Final, Self
 
 import numpy as np
 
 from analytics.readings import Floats, Places
-from analytics.runtime.cell_shape import LOWEST_FRAC, PER_FRAC, SHAPE_POINTS
+from analytics.runtime.cell_shape import LOWEST_FRAC, PER_FRAC, SHAPE_POINTS, CellShape
 
 STEPS: Final = 64
+MOST_WARMER_K: Final = 20.0  # in hours heat leaves the cells
 BEYOND_FRAC: Final = 0.11  # of the largest column: into the cliff, where every limit is
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Cell shapes of S strings: `rested_v`, `loss` (S, SHAPE_POINTS); `slow_frac`, `slow_s` (S,)."""
+    """Cell shapes of S strings: `rested_v`, `loss` (S, SHAPE_POINTS), the others (S,); `j_per_k` is of one cell."""
 
     rested_v: Floats
     loss: Floats
     slow_frac: Floats
     slow_s: Floats
+    ohm_frac_per_k: Floats
+    j_per_k: Floats
+
+    @classmethod
+    def of(cls, shapes: list[CellShape], rated_ah: Floats) -> Self:
+        """Return the shapes of strings of cells of these sizes (S,)."""
+        return cls(
+            np.array([shape.rested_v for shape in shapes]),
+            np.array([shape.loss for shape in shapes]),
+            np.array([shape.slow_frac for shape in shapes]),
+            np.array([shape.slow_s for shape in shapes]),
+            np.array([shape.ohm_frac_per_k for shape in shapes]),
+            np.array([shape.j_per_k_ah for shape in shapes]) * rated_ah,
+        )
+
+    def some(self, string: Places) -> Self:
+        """Return the shapes of some of the strings."""
+        return type(self)(*(getattr(self, field.name)[string] for field in fields(self)))
 
     def read(self, string: Places, left_frac: Floats) -> tuple[Floats, Floats]:
         """Return rested volts and loss factor, clipped to the shape; NaN gives NaN.
@@ -97,6 +116,7 @@ def project(columns: Columns, shapes: Shapes, load: tuple[Floats, Floats], limit
     about_a = power_w / np.sum(columns.cells * rested_v[:, :, 0], axis=1)
     after_s = loaded_s[:, None] + gone_ah * (3600.0 / about_a)[:, None]
     ohm = columns.ohm[:, :, None] * loss * shapes.built(after_s)[:, None, :]
+    ohm = ohm * _warmed(ohm, gone_ah, about_a, shapes)
     behind_v = np.einsum("sc,scm->sm", columns.cells, rested_v)
     string_ohm = np.einsum("sc,scm->sm", columns.cells, ohm)
     root = behind_v**2 - 4.0 * power_w[:, None] * string_ohm
@@ -112,6 +132,13 @@ def project(columns: Columns, shapes: Shapes, load: tuple[Floats, Floats], limit
     bus_s = _first_below(np.minimum(string_v, stuck), limits[1], at_s)
     unknown = np.where(np.isnan(power_w), np.nan, 0.0)
     return Ends(np.where(columns.cells > 0.0, column_s, np.inf) + unknown[:, None], bus_s + unknown)
+
+
+def _warmed(ohm: Floats, gone_ah: Floats, about_a: Floats, shapes: Shapes) -> Floats:
+    """Return by which factor the losses (S, C, M) fall through their own heat, none of which has left the cells yet."""
+    step_ah = np.diff(gone_ah, axis=1, prepend=0.0)
+    warmer_k = np.cumsum(ohm * step_ah[:, None, :], axis=2) * (3600.0 * about_a / shapes.j_per_k)[:, None, None]
+    return np.exp(-shapes.ohm_frac_per_k[:, None, None] * np.minimum(warmer_k, MOST_WARMER_K))
 
 
 def _first_below(volts: Floats, limit_v: Floats, at_s: Floats) -> Floats:

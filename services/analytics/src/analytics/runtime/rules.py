@@ -33,8 +33,8 @@ class RuntimeRules:
         curves: time against power of a healthy cell.
         shapes: of their discharges.
         ohm: (S,) losses of a full cell that the curve implies.
-        ah: (S, POINTS) charge of a full cell along the curve's grid.
-        ohm_frac_per_k: (S,) by which the losses fall per kelvin.
+        ohm_sd_ln: (S,) how uncertain their logarithm is.
+        ah: (S, LOSSES, POINTS) charge of a full cell along the curve's grid, for multiples of these losses.
         rested_sd_v: (S,) of the chemistry.
         loaded_every_s, idle_every_s: event time after which a string is judged anew, on load and else.
     """
@@ -49,8 +49,8 @@ class RuntimeRules:
     curves: PowerCurves
     shapes: Shapes
     ohm: Floats
+    ohm_sd_ln: Floats
     ah: Floats
-    ohm_frac_per_k: Floats
     rested_sd_v: Floats
     loaded_every_s: float = LOADED_EVERY_S
     idle_every_s: float = IDLE_EVERY_S
@@ -71,6 +71,7 @@ class RuntimeRules:
         strings = [by_id[string] for string in layout.strings]
         dcbuses = {dcbus.id: dcbus for dcbus in site.dcbus}
         cells = np.array([string.cells * string.cells_per_unit for string in strings], dtype=np.float64)
+        rated_ah = np.array([string.rated_ah for string in strings])
         end_v = np.array([string.profile.cutoff_v for string in strings])
         on = [None if string.dcbus is None else dcbuses[string.dcbus] for string in strings]
         names = [string.dcbus or f"of string {string.id}" for string in strings]
@@ -81,20 +82,15 @@ class RuntimeRules:
             layout=layout,
             cells=cells,
             bus=np.array([list(dict.fromkeys(names)).index(name) for name in names], dtype=np.intp),
-            rated_ah=np.array([string.rated_ah for string in strings]),
+            rated_ah=rated_ah,
             end_v=end_v,
             bus_end_v=np.where(np.isnan(own_end_v), end_v * cells, own_end_v),
             nominal_w=np.array([np.nan if each is None or each.load_w is None else each.load_w for each in on]),
             curves=PowerCurves.stacked(curves),
-            shapes=Shapes(
-                np.array([shape.rested_v for shape in shapes]),
-                np.array([shape.loss for shape in shapes]),
-                np.array([shape.slow_frac for shape in shapes]),
-                np.array([shape.slow_s for shape in shapes]),
-            ),
+            shapes=Shapes.of(shapes, rated_ah),
             ohm=np.array([fit.ohm for fit in fits]),
+            ohm_sd_ln=np.array([fit.ohm_sd_ln for fit in fits]),
             ah=np.array([fit.ah for fit in fits]),
-            ohm_frac_per_k=np.array([fit.ohm_frac_per_k for fit in fits]),
             rested_sd_v=np.array([shape.rested_sd_v for shape in shapes]),
         )
 
