@@ -1,0 +1,57 @@
+"""Counted charge and how its uncertainty grows: gain, zero of the sensor, gaps, losses, leaks that nobody sees."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from analytics.readings import Floats
+from analytics.soc import kalman
+from analytics.soc.capacity_belief import CapacityBelief
+from analytics.soc.current import Flow
+from analytics.soc.memory import REFERENCE_DEGC, Kalman, SocMemory
+from analytics.soc.polarisation import Polarised
+from analytics.soc.rules import SocRules
+from analytics.soc.scan_time import Passed
+
+LEAK_PER_AH: Final = 0.0002  # a soft short that nobody sees: 20 mA of 100 Ah
+LOSS_SD_PART: Final = 0.5  # of self-discharge, and of the charge that charging loses
+DOUBLES_K: Final = 10.0  # self-discharge
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Belief after charge has moved and before the voltages are looked at; (N,) each."""
+
+    soc_frac: Floats
+    sd_frac: Floats
+    kalman: Kalman
+
+
+def count(
+    memory: SocMemory, polar: Polarised, strings: tuple[Flow, Passed], capacity: CapacityBelief, rules: SocRules
+) -> Counted:
+    """Return the belief after the time that passed.
+
+    Args:
+        memory: of the last scan.
+        polar: charge that moved.
+        strings: their currents, and the time that passed.
+        capacity: believed of the units.
+        rules: of the site.
+    """
+    flow, time = strings
+    where = rules.layout.string_of
+    lost = rules.lost_per_s * time.dt_s[where] * np.exp2((polar.degc - REFERENCE_DEGC) / DOUBLES_K)
+    zero_a = np.where(flow.is_trusted & ~flow.is_open, rules.offset_a, 0.0)
+    hours = time.dt_s / 3600.0
+    unknown_ah = (np.hypot(zero_a, flow.blind_a) * hours)[where] + LEAK_PER_AH * rules.rated_ah * hours[where]
+    given = np.maximum(-polar.moved_frac, 0.0)
+    grown = unknown_ah / capacity.ah + LOSS_SD_PART * (lost + (1.0 - rules.coulombic_frac) * given)
+    gain_sd = np.hypot(capacity.sd_frac, rules.gain_sd_frac)
+    moved = polar.moved_frac + lost
+    return Counted(
+        soc_frac=np.clip(memory.soc_frac - moved, 0.0, 1.0),
+        sd_frac=memory.sd_frac + gain_sd * np.abs(polar.moved_frac) + grown,
+        kalman=kalman.predicted(memory.kalman, moved, grown, gain_sd, polar.decay2, polar.v2_v),
+    )
