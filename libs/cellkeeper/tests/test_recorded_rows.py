@@ -1,4 +1,4 @@
-"""Rows of recorded files: values and signs as they are, several units, bad rows by line, and no exception for bad data."""
+"""Rows of recorded files: values and signs as they are, several units, bad rows by line; bad data never raises."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_a_bad_row_has_its_line_and_hides_no_other(line, why):
 
 
 def test_a_column_that_is_not_there_is_said_with_those_that_are():
-    with pytest.raises(RecordedFileError, match=r"no column 'v2'; the file has t, v1"):
+    with pytest.raises(RecordedFileError, match=r"no column 'a'; the file has t, v1"):
         rows("t,v1\n")
     with pytest.raises(RecordedFileError, match="the file is empty"):
         header_of([], ",")
