@@ -57,15 +57,16 @@ class Room:
         return cell_v * self.cells_per_unit
 
     def end_s(self) -> float:
-        """Return when the string is at its end voltage."""
-        t_s = np.linspace(1.0, 2.0 * 3600.0 * self.rated_ah / self.amps, 200_001)
-        below = np.concatenate(
-            [
-                self.unit_v(part).sum(axis=1) <= END_V * self.cells_per_unit * self.units
-                for part in np.array_split(t_s, 20)
-            ]
-        )
-        return float(t_s[np.argmax(below)])
+        """Return when the string is at its end voltage for good: after the first minutes it only falls."""
+        end_v = END_V * self.cells_per_unit * self.units
+        early_s, late_s = 200.0, 2.0 * 3600.0 * self.rated_ah / self.amps
+        for _ in range(60):
+            middle_s = 0.5 * (early_s + late_s)
+            if self.unit_v(np.array([middle_s])).sum() > end_v:
+                early_s = middle_s
+            else:
+                late_s = middle_s
+        return late_s
 
 
 def context_of(room: Room, **changes) -> DossierContext:

@@ -70,7 +70,7 @@ class Charge:
     uncounted_s: float = 0.0
     largest_a: float = 0.0
 
-    def count(self, at_s: float, discharge_a: float) -> "Charge":
+    def count(self, at_s: float, discharge_a: float, gap_s: float) -> "Charge":
         """Return the charge after a scan; what flows back does not count."""
         if isnan(discharge_a):
             return self
@@ -80,7 +80,7 @@ class Charge:
             return replace(self, at_s=at_s, a=a, largest_a=largest_a)
         dt_s = at_s - self.at_s
         ah = self.ah + 0.5 * (a + self.a) * dt_s / 3600.0
-        return Charge(ah, at_s, a, self.uncounted_s + (dt_s if dt_s > GAP_S else 0.0), largest_a)
+        return Charge(ah, at_s, a, self.uncounted_s + (dt_s if dt_s > gap_s else 0.0), largest_a)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class Recording:
         before: believed just before the onset.
         newest: believed at the newest scan with load.
         said: predictions.
+        gap_s: longer steps between two scans are gaps.
     """
 
     kind: Literal["outage", "test"]
@@ -117,15 +118,17 @@ class Recording:
     before: Beliefs
     newest: Beliefs
     said: tuple[RuntimeSaid, ...]
+    gap_s: float = GAP_S
 
 
-def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recording:
+def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs, gap_s: float = GAP_S) -> Recording:
     """Return the recording of a discharge that a mode tells of, from the samples before it on; the next scan follows.
 
     Args:
         mode: of the string, discharging.
         before: samples up to the scan before this one.
         beliefs: at the scan before.
+        gap_s: longer steps between two scans are gaps.
     """
     units = len(beliefs.soc_frac)
     most = min(max(MOST_VALUES // max(units, 1), FEWEST_SAMPLES), MOST_SAMPLES) - MOST_IN_TAIL
@@ -145,6 +148,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recordi
         before=beliefs,
         newest=beliefs,
         said=(),
+        gap_s=gap_s,
     )
     for sample in before:
         if sample.at_s >= mode.began_s:
@@ -223,14 +227,15 @@ def _counted(recording: Recording, sample: Sample) -> Recording:
     step_s = sample.at_s - before_s
     charge = recording.charge
     if isnan(charge.at_s) and not isnan(sample.discharge_a):
-        charge = charge.count(recording.began_s, sample.discharge_a)  # what flowed before it is taken as constant
-    charge = charge.count(sample.at_s, sample.discharge_a)
+        # What flowed before the first known current is taken as constant.
+        charge = charge.count(recording.began_s, sample.discharge_a, recording.gap_s)
+    charge = charge.count(sample.at_s, sample.discharge_a, recording.gap_s)
     has_load = isnan(sample.discharge_a) or sample.discharge_a > LOAD_FRAC * charge.largest_a
     return replace(
         recording,
         charge=charge,
         scans=recording.scans + 1,
-        missing_s=recording.missing_s + (step_s if step_s > GAP_S else 0.0),
+        missing_s=recording.missing_s + (step_s if step_s > recording.gap_s else 0.0),
         last_s=sample.at_s,
         load_s=sample.at_s if has_load else recording.load_s,
         last_a=recording.last_a if isnan(sample.discharge_a) else sample.discharge_a,
@@ -253,7 +258,7 @@ def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Endi
     if recording.dated_by == "current":
         notes.append("its onset is dated by the current: the voltage fell too slowly to show a step")
     if recording.missing_s > 0.0:
-        notes.append(f"{recording.missing_s:.0f} s without a scan, in gaps of more than {GAP_S:.0f} s")
+        notes.append(f"{recording.missing_s:.0f} s without a scan, in gaps of more than {recording.gap_s:.0f} s")
     if recording.charge.uncounted_s > 0.0:
         notes.append(f"charge interpolated over {recording.charge.uncounted_s:.0f} s without a current")
     if not is_counted:

@@ -1,9 +1,9 @@
 """What a discharge proves about the capacity of its string, by which method, and how surely.
 
-Lead-acid, an hour or longer: time-adjusted (IEEE 450/1188), C = t_a / (t_s K_T). Shorter: rate-adjusted, C = X_a K_C /
-X_t, which needs the maker's table. Others: the charge counted over the rated one, corrected by K_T where a typical
-figure exists. Beside it the charge corrected as in IEC 60896, C_a = C / (1 + lambda (T - T_ref)). Temperature is the
-mean of the poles before the discharge and is used once.
+Lead-acid at rates of an hour or longer: time-adjusted (IEEE 450/1188), C = t_a / (t_s K_T). Shorter: rate-adjusted,
+C = X_a K_C / X_t, which needs the maker's table. Others: the charge counted over the rated one, corrected by K_T where
+a typical figure exists. Beside it the charge corrected as in IEC 60896, C_a = C / (1 + lambda (T - T_ref)). Temperature
+is the mean of the poles before the discharge and is used once.
 """
 
 from dataclasses import dataclass, replace
@@ -20,10 +20,12 @@ type Method = Literal["time-adjusted", "rate-adjusted", "charge counted", "none"
 
 STEADY_FRAC: Final = 0.01  # IEC 60896: 1 % of the current for the test to count as one at constant current
 STEADY_SHARE: Final = 0.95
+AT_THE_END_FRAC: Final = 0.002  # whoever stops a test at the end voltage sees it through a sensor
 FULL_FRAC: Final = 0.95
 MISSING_FRAC: Final = 0.01
 CURRENT_SD_FRAC: Final = 0.005  # where no sensor's accuracy is known
 TEMPERATURE_SD_K: Final = 0.5
+SHORTEST_TIME_ADJUSTED_H: Final = 0.99  # an hour, as well as the current was set
 _LEAD: Final = frozenset({"vrla_agm", "vented_lead"})
 _SQRT3: Final = 3.0**0.5  # a largest deviation as a standard deviation
 
@@ -74,7 +76,7 @@ def capacity_of(record: DischargeRecord, curves: Curves, context: DossierContext
         context: the battery; its end voltage is of a unit, its reference temperature the maker's.
     """
     end_v = context.end_v * curves.units
-    reached_s = falls_below_s(curves.t_s, curves.string_v, curves.inside, end_v)
+    reached_s = falls_below_s(curves.t_s, curves.string_v, curves.inside, end_v, AT_THE_END_FRAC * end_v)
     duration_s = record.ended_s - record.began_s
     basis = _Basis.of(record, curves, reached_s if reached_s is not None else duration_s)
     start = CapacityFinding(
@@ -200,13 +202,15 @@ def _by_method(start: CapacityFinding, basis: _Basis, context: DossierContext) -
     found = replace(start, per_k=per_k, factor=factor, iec_ah=iec_ah)
     if context.chemistry not in _LEAD:
         return _charge_counted(found, basis, context)
-    if duration_h < 1.0:
-        return _rate_adjusted(found, basis, context)
-    return _time_adjusted(found, basis, context)
-
-
-def _time_adjusted(found: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
     rated_h = _rated_hours(basis.current_a or 0.0, context)
+    if (duration_h if rated_h is None else rated_h) < SHORTEST_TIME_ADJUSTED_H:
+        return _rate_adjusted(found, basis, context)
+    return _time_adjusted(found, basis, context, rated_h)
+
+
+def _time_adjusted(
+    found: CapacityFinding, basis: _Basis, context: DossierContext, rated_h: float | None
+) -> CapacityFinding:
     if rated_h is None or found.factor is None:
         return replace(found, reasons=(_no_rate(basis, context),))
     frac = basis.until_s / (3600.0 * rated_h * found.factor)

@@ -13,7 +13,8 @@ from analytics.dossier.words import verdict_sentences
 
 UNITS_HEADER: Final = (
     "rank", "cell", "serial", "reached_end_s", "before_end_s", "end_v", "lowest_v", "deviation_v", "start_degc",
-    "rise_k", "capacity_frac", "capacity_sd_frac", "soc_begin_frac", "soc_end_frac", "soh_frac", "soh_sd_frac", "readings", "reversed",
+    "rise_k", "capacity_frac", "capacity_sd_frac", "soc_begin_frac", "soc_end_frac", "soh_frac", "soh_sd_frac",
+    "readings", "reversed",
 )  # fmt: skip
 
 

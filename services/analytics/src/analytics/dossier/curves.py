@@ -97,14 +97,17 @@ def mean_over_time(t_s: Floats, values: Floats, inside: Flags) -> float:
     return float(np.trapezoid(values[known], t_s[known]) / (t_s[known][-1] - t_s[known][0]))
 
 
-def falls_below_s(t_s: Floats, values: Floats, inside: Flags, limit: float) -> float | None:
+def falls_below_s(t_s: Floats, values: Floats, inside: Flags, limit: float, slack: float = 0.0) -> float | None:
     """Return when a series falls to a limit for good, between two samples by a straight line; None when it does not.
 
     "For good" means that no later sample of the discharge is above: the dip of lead in the first minute is not the end.
+    A last sample that is above the limit by no more than `slack` is there.
     """
     known = np.flatnonzero(inside & np.isfinite(values))
-    if not len(known) or values[known[-1]] > limit:
+    if not len(known) or values[known[-1]] > limit + slack:
         return None
+    if values[known[-1]] > limit:
+        return float(t_s[known[-1]])
     above = np.flatnonzero(values[known] > limit)
     if not len(above):
         return float(t_s[known[0]])

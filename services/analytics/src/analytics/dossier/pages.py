@@ -26,6 +26,7 @@ from analytics.dossier.words import (
     zone_of,
 )
 from analytics.paper.blocks import (
+    Align,
     Banner,
     Block,
     Document,
@@ -42,6 +43,7 @@ from analytics.paper.drawing import drawn
 from analytics.paper.plot import Plot
 
 WEAKEST: Final = 10
+RIGHT: Final[tuple[Align, ...]] = ("r",)
 _MOODS: Final[dict[Verdict, Mood]] = {
     "pass": "good",
     "pass_weak_units": "warn",
@@ -179,8 +181,8 @@ def _weakest(dossier: Dossier) -> Grid:
         "", "cell", "end voltage after", "before the end", "at the end", "to median", "lowest", "rise",
         "capacity", "SoH before",
     )  # fmt: skip
-    widths = (0.4, 0.6, 1.3, 1.3, 1.0, 1.0, 1.0, 0.7, 1.4, 1.4)
-    return Grid(header, tuple(rows), widths, ("r",) * len(widths))
+    widths = (0.5, 0.6, 1.3, 1.3, 1.0, 1.0, 1.0, 0.7, 1.4, 1.4)
+    return Grid(header, tuple(rows), widths, RIGHT * len(widths))
 
 
 def _forecasts(dossier: Dossier) -> Iterator[Block]:

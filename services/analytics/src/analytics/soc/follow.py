@@ -32,7 +32,7 @@ def follow_soc(
         rules: of the site.
     """
     unit, where = memory.unit, rules.layout.string_of
-    time = passed(memory.string, readings.at_s)
+    time = passed(memory.string, readings.at_s, rules.gap_s)
     cell_v = np.where(time.is_new[where], readings.unit_v / rules.layout.cells_per_unit, np.nan)
     said = ModeFlags.of(modes)
     now = flow((memory.string, unit), (readings.discharge_a, cell_v), said, time, rules)

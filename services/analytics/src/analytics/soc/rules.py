@@ -15,6 +15,7 @@ from analytics.soc.curves import PLACES, CurveOf, Curves
 MONTH_S: Final = 30.0 * 86_400.0
 OFFSET_PER_AH: Final = 0.0005  # sd of a current sensor's zero, A per Ah: a good one of the string's size
 GAIN_SD_FRAC: Final = 0.005  # of a current sensor
+GAP_S: Final = 30.0  # three times what the contract allows between two scans
 NEVER_S: Final = 1e12
 
 
@@ -44,6 +45,7 @@ class SocRules:
         rest_s: (N,) until a voltage is rested; very long where it never is.
         offset_a: (S,) sd of the zero of the string's current sensor.
         gain_sd_frac: of current sensors.
+        gap_s: longest time between two scans in which nothing happens that they do not show; a slow source has more.
     """
 
     layout: Layout
@@ -74,6 +76,7 @@ class SocRules:
     rest_s: Floats
     offset_a: Floats
     gain_sd_frac: float
+    gap_s: float = GAP_S
 
     @classmethod
     def of(

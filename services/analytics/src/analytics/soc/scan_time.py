@@ -8,7 +8,6 @@ import numpy as np
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import Counts, StringPast
 
-GAP_S: Final = 30.0  # three times what the contract allows between two scans
 BEHIND_SCANS: Final = 5  # so many in a row, each newer than the one before: the clock was set back
 
 
@@ -31,8 +30,10 @@ class Passed:
     behind: Counts
 
 
-def passed(past: StringPast, at_s: Floats) -> Passed:
+def passed(past: StringPast, at_s: Floats, gap_s: float) -> Passed:
     """Return how far each string's time moved to its scan at `at_s` (S,), NaN where the batch holds none.
+
+    A step longer than `gap_s` is a gap.
 
     A clock that was set back shows as several scans in a row that are older than the newest, each newer than the one
     before: they are then taken as the new time. What happened in between is unknown, as in a gap.
@@ -49,7 +50,7 @@ def passed(past: StringPast, at_s: Floats) -> Passed:
     return Passed(
         dt_s=np.where(is_forward, step_s, 0.0),
         is_new=is_new,
-        is_gap=(is_forward & (step_s > GAP_S)) | is_set_back,
+        is_gap=(is_forward & (step_s > gap_s)) | is_set_back,
         at_s=np.where(is_new, at_s, past.at_s),
         behind_s=np.where(is_late & ~is_set_back, at_s, np.where(is_new, -np.inf, past.behind_s)),
         behind=np.where(is_set_back, 0, behind),
