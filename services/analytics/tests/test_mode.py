@@ -1,4 +1,4 @@
-"""Which mode a string's scans show, since when, and that what may hide a discharge is unknown while float stays float."""
+"""Which mode a string's scans show, since when; what may hide a discharge is unknown, and float stays float."""
 
 from dataclasses import replace
 from math import isnan
@@ -67,7 +67,7 @@ def test_an_outage_is_told_at_its_first_scan_and_dated_by_the_step():
 
 
 def test_a_current_column_that_begins_early_does_not_date_the_discharge():
-    """As in a real recording: -10 A from 06:50:26 on, the step of 204 mV per block at 07:05:11, a quarter hour later."""
+    """As in a real recording: -10 A from 06:50:26 on, and the step of 204 mV per block at 07:05:11 only."""
     current_s, step_s = NOW_S + 26.0, NOW_S + 911.0
     before = [
         Scan(NOW_S + second, (13.2302 - 1e-6 * second) / 6.0, 10.0 if NOW_S + second >= current_s else 0.0)
