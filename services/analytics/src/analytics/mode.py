@@ -191,7 +191,7 @@ def _arrived(before: StringModeMemory, at_s: float, rules: StringModeRules) -> S
         return replace(before, at_s=at_s, site_s=before.site_s + step_s)
     if not 0.0 < step_s <= SAME_AFTER_GAP_S:
         return StringModeMemory(at_s=at_s, site_s=before.site_s)
-    lost = before if before.mode == "unknown" else _lost(before, at_s, "")
+    lost = before if before.mode == "unknown" else _lost(before, at_s, f"no scan for {step_s:.0f} s")
     return replace(lost, at_s=at_s, onset=after_gap(lost.onset))
 
 
@@ -208,7 +208,8 @@ def _lost(memory: StringModeMemory, at_s: float, why: str) -> StringModeMemory:
 def _held(memory: StringModeMemory, wish: Wish, at_s: float) -> StringModeMemory:
     """Return the memory with the mode that the scan shows, if that is to be believed already."""
     if wish.mode == memory.mode:
-        return replace(memory, wish_s=nan)
+        is_news = wish.mode == "unknown" and wish.why.partition(":")[0] != memory.why.partition(":")[0]
+        return replace(memory, wish_s=nan, why=wish.why if is_news and wish.why else memory.why)
     since_s = memory.onset.began_s if memory.onset.is_discharging else at_s
     if memory.mode == "unknown" and memory.was_mode == wish.mode:
         since_s = memory.was_since_s
