@@ -72,7 +72,7 @@ def shared_w(rules: RuntimeRules, soh_frac: Floats, is_open: Flags) -> Floats:
         soh_frac: (S,) mean of each string.
         is_open: (S,) strings that carry nothing.
     """
-    conductance = np.where(is_open, 0.0, soh_frac / (rules.ohm * rules.cells))
+    conductance = np.where(is_open, 0.0, soh_frac / (rules.ohm[:, 0] * rules.cells))
     total = np.bincount(rules.bus, conductance)[rules.bus]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(is_open, np.nan, rules.nominal_w * conductance / total)

@@ -53,32 +53,36 @@ def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats, Floats],
     excess, charge, own_k = learned
     warmer_k = np.clip(units.degc - rules.curves.ref_degc[string], -WARMTH_RANGE_K, WARMTH_RANGE_K)
     cell_w = (power_w / rules.cells[units.string])[units.row] / soh
-    healthy_ah = _charge(units, cell_w, _misjudged(units, excess, rules), rules)
+    healthy_ah, ohm = _calibrated(units, cell_w, _misjudged(units, excess, rules), rules)
     healthy_ah = healthy_ah * np.maximum(1.0 + rules.curves.frac_per_k[string, 1] * warmer_k, 0.3)
     healthy_ah = healthy_ah * (1.0 + charge)
     _, exponent = rules.curves.seconds(string, cell_w)
     return Standing(
         left_frac=1.0 - (1.0 - units.soc_frac) * rules.rated_ah[string] / healthy_ah,
         ah=healthy_ah * soh,
-        ohm=rules.ohm[string] / soh * np.exp(-rules.shapes.ohm_frac_per_k[string] * (warmer_k + own_k)) * excess,
+        ohm=ohm / soh * np.exp(-rules.shapes.ohm_frac_per_k[string] * (warmer_k + own_k)) * excess,
         exponent=exponent,
         shapes=rules.shapes.some(units.string),
     )
 
 
-def _charge(units: Units, cell_w: Floats, multiple: Floats, rules: RuntimeRules) -> Floats:
-    """Return the charge of a healthy full unit (U,) at a power, if the losses were so many times (D,) the table's."""
+def _calibrated(units: Units, cell_w: Floats, multiple: Floats, rules: RuntimeRules) -> tuple[Floats, Floats]:
+    """Return charge and losses of a healthy full unit (U,) at a power.
+
+    The charge is the one with which the table's times hold if the losses are so many times (D,) those that it implies.
+    """
     string = units.string[units.row]
     point, part = rules.curves.place(string, cell_w)
-    row, above = multiple_place(multiple)
-    row, above = row[units.row], above[units.row]
+    entry, above = multiple_place(multiple)
+    entry, above = entry[units.row], above[units.row]
 
-    def along(entry: Places) -> Floats:
-        low = rules.ah[string, entry, point]
-        return np.asarray(low + part * (rules.ah[string, entry, point + 1] - low))
+    def along(low: Floats, high: Floats, part: Floats) -> Floats:
+        return np.asarray(low + part * (high - low))
 
-    less = along(row)
-    return np.asarray(less + above * (along(row + 1) - less))
+    less, more = (
+        along(rules.ah[string, row, point], rules.ah[string, row, point + 1], part) for row in (entry, entry + 1)
+    )
+    return along(less, more, above), along(rules.ohm[string, point], rules.ohm[string, point + 1], part)
 
 
 def _misjudged(units: Units, excess: Floats, rules: RuntimeRules) -> Floats:

@@ -32,7 +32,7 @@ class RuntimeRules:
         nominal_w: (S,) usual load of the dc bus; NaN where site.toml names none.
         curves: time against power of a healthy cell.
         shapes: of their discharges.
-        ohm: (S,) losses of a full cell that the curve implies.
+        ohm: (S, POINTS) losses of a full cell that the curve implies at each power.
         ohm_sd_ln: (S,) how uncertain their logarithm is.
         ah: (S, LOSSES, POINTS) charge of a full cell along the curve's grid, for multiples of these losses.
         rested_sd_v: (S,) of the chemistry.
