@@ -10,11 +10,10 @@ from typing import Final, Self
 import numpy as np
 
 from analytics.readings import Codes, Flags, Floats
-from analytics.soh.finding import CapacityFinding
+from analytics.soh.finding import MOST_SD_FRAC, CapacityFinding
 
 MONTH_S: Final = 30.44 * 86_400.0
 WALK_SD_FRAC: Final = 0.005  # in a month
-MOST_SD_FRAC: Final = 0.05
 SHARED_SD_FRAC: Final = 0.01
 SURPRISE_SD: Final = 4.0  # a finding that is further off tells of another unit, or of one that failed
 HISTORY: Final = 8

@@ -111,7 +111,7 @@ def follow_soh(
 def _ended(memory: SohMemory, record: DischargeRecord, findings: list[CapacityFinding], rules: SohRules) -> SohMemory:
     place = rules.layout.strings.index(record.string)
     string, span = rules.strings[place], rules.layout.span(place)
-    full = capacity_from_full(record, rules.layout.cells_per_unit[span], string)
+    full = capacity_from_full(record, rules.layout.cells_per_unit[span], string).only_sure()
     findings.append(full)
     watch: Watched | None = None
     if np.mean(~np.isnan(full.unit_frac)) < ENOUGH_FRAC:
@@ -147,7 +147,7 @@ def _at_rest(
         scan = RestScan(scan_s, current_a - offset_a, cell_v, readings.degc[span])
         waiting[place], finding = follow_rest(watch, scan, mode, rules.layout.strings[place], rules.strings[place])
         if finding is not None:
-            findings.append(finding)
+            findings.append(finding.only_sure())
     known_s = at_s[~np.isnan(at_s)]
     return SohMemory(memory.learned, tuple(waiting), float_a, at_s, float(known_s.max()) if len(known_s) else nan)
 

@@ -1,8 +1,7 @@
 """Capacity from a discharge down to the end voltage: of the string, and of each unit by its own curve.
 
-A unit that reached its end voltage has what was drawn until then. Any other is compared with the median curve of the
-string over the last 40 %: the factor s that turns V_median(q / s) into the unit's curve, up to a resistance of its own
-that shifts it by dR I, is its capacity over the median one.
+A unit that reached its end voltage has what was drawn until then; any other is compared with those that did, see
+`likeness.py`. Both are put in proportion to what a healthy battery gives at that rate and temperature.
 """
 
 from dataclasses import dataclass
@@ -14,16 +13,11 @@ from analytics.discharge.record import DischargeRecord
 from analytics.readings import Floats
 from analytics.soh import norms
 from analytics.soh.finding import CapacityFinding
+from analytics.soh.likeness import capacities_ah, near_ah
 from analytics.soh.rules import StringSohRules
 
-LAST_FRAC: Final = 0.4
-FARTHEST_FRAC: Final = 0.7  # a unit of which less than this was drawn is not determined
-POINTS: Final = 120
-SCALES: Final = np.linspace(0.6, 1.5, 181)
-CURVE_SD_FRAC: Final = 0.01  # units of one string do not have quite the same curve
-DISTANCE_SD_FRAC: Final = 0.15  # of what a unit's capacity differs from the median one
 TEMPERATURE_SD_K: Final = 0.5
-NEAR_END_FRAC: Final = 0.01  # a UPS stops on its dc bus a little above or below the end voltage of the battery
+TYPICAL_PER_K_SD: Final = 0.002  # how far a make may be from the typical coefficient
 LONGEST_GAP_FRAC: Final = 0.02  # of the duration, without scans
 SMALLEST_SAMPLES: Final = 20
 
@@ -35,6 +29,7 @@ class Drawn:
     Attributes:
         ah: (W,) rising, ends with the load.
         discharge_a: (W,) the current then.
+        string_v: (W,) as measured; NaN without.
         cell_v: (W, n) volts per electrochemical cell of each unit; NaN without a reading.
         hours: duration.
         mean_a: mean current.
@@ -44,6 +39,7 @@ class Drawn:
 
     ah: Floats
     discharge_a: Floats
+    string_v: Floats
     cell_v: Floats
     hours: float
     mean_a: float
@@ -65,8 +61,8 @@ def capacity_from_full(record: DischargeRecord, cells_per_unit: Floats, rules: S
     factor, factor_sd, why = _rated_factor(drawn, rules)
     if factor is None:
         return _nothing(record, why)
-    string_ah = _string_ah(record, drawn, cells_per_unit, rules)
-    unit_ah, sd_frac = _unit_ah(drawn, rules)
+    string_ah, string_sd = _string_ah(drawn, cells_per_unit, rules)
+    unit_ah, sd_frac = capacities_ah(drawn.ah, drawn.cell_v, drawn.discharge_a, rules.end_v)
     if np.isnan(string_ah) and np.isnan(unit_ah).all():
         return _nothing(
             record, f"ended after {drawn.ah[-1]:.1f} Ah, before the end voltage of {rules.end_v:.2f} V per cell"
@@ -81,7 +77,7 @@ def capacity_from_full(record: DischargeRecord, cells_per_unit: Floats, rules: S
         method="full_discharge",
         why=why,
         string_frac=string_ah / (rated_ah * factor),
-        string_sd_frac=measured_sd * string_ah / (rated_ah * factor),
+        string_sd_frac=float(np.hypot(measured_sd, string_sd)) * string_ah / (rated_ah * factor),
         unit_frac=unit_ah / (rated_ah * unit_factor),
         unit_sd_frac=np.hypot(sd_frac, measured_sd) * unit_ah / (rated_ah * unit_factor),
     )
@@ -112,7 +108,8 @@ def drawn_of(record: DischargeRecord, cells_per_unit: Floats) -> tuple[Drawn | N
     cell_v = record.unit_v[inside].astype(np.float64) / cells_per_unit
     hours = duration_s / 3600.0
     unit_degc = np.where(np.isnan(unit_degc), degc, unit_degc)
-    return Drawn(ah, amps, cell_v, hours, record.moved_ah / hours, degc, unit_degc), ""
+    string_v = record.string_v[inside].astype(np.float64)
+    return Drawn(ah, amps, string_v, cell_v, hours, record.moved_ah / hours, degc, unit_degc), ""
 
 
 def _per_k(drawn: Drawn, rules: StringSohRules) -> float | None:
@@ -139,85 +136,15 @@ def _rated_factor(drawn: Drawn, rules: StringSohRules) -> tuple[float | None, fl
         f"{drawn.ah[-1]:.1f} Ah in {drawn.hours:.2f} h, K_T {k_t:.3f} at {drawn.degc:.1f} °C, "
         f"{at_rate:.3f} of the rated charge at {drawn.mean_a:.1f} A by {by}"
     )
-    return at_rate * k_t, float(np.hypot(rate_sd, per_k * TEMPERATURE_SD_K)), why
+    doubt = 0.0 if rules.per_k is not None else TYPICAL_PER_K_SD * abs(drawn.degc - rules.ref_degc)
+    return at_rate * k_t, float(np.sqrt(rate_sd**2 + (per_k * TEMPERATURE_SD_K) ** 2 + doubt**2)), why
 
 
-def _string_ah(record: DischargeRecord, drawn: Drawn, cells_per_unit: Floats, rules: StringSohRules) -> float:
-    """Return the charge at which the string reached its end voltage; NaN when it did not."""
-    inside = (record.at_s >= record.began_s) & (record.at_s <= record.ended_s) & ~np.isnan(record.discharge_a)
-    string_v = record.string_v[inside].astype(np.float64) / float(cells_per_unit.sum())
-    summed_v = (drawn.cell_v * cells_per_unit).sum(axis=1) / float(cells_per_unit.sum())
-    return float(_reached_ah(drawn.ah, np.where(np.isnan(string_v), summed_v, string_v)[:, None], rules.end_v)[0])
-
-
-def _reached_ah(ah: Floats, v: Floats, end_v: float) -> Floats:
-    """Return the charge (n,) at which each column of v (W, n) falls below a voltage to stay; NaN where it does not."""
-    is_above = np.nan_to_num(v, nan=np.inf) > end_v
-    last_above = v.shape[0] - 1 - np.argmax(is_above[::-1], axis=0)
-    reached = is_above.any(axis=0) & (last_above < v.shape[0] - 1)
-    row = np.minimum(last_above, v.shape[0] - 2)
-    column = np.arange(v.shape[1])
-    high, low = v[row, column], v[row + 1, column]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        part = np.clip((high - end_v) / (high - low), 0.0, 1.0)
-    return np.where(reached & ~np.isnan(high) & ~np.isnan(low), ah[row] + part * (ah[row + 1] - ah[row]), np.nan)
-
-
-def _unit_ah(drawn: Drawn, rules: StringSohRules) -> tuple[Floats, Floats]:
-    """Return the charge (n,) that each unit would give down to its end voltage, and its sd as part of it."""
-    q = np.linspace(0.0, drawn.ah[-1], POINTS)
-    v = np.stack([np.interp(q, drawn.ah, column) for column in drawn.cell_v.T], axis=1)
-    reached_ah = _reached_ah(drawn.ah, drawn.cell_v, rules.end_v)
-    exact_sd = np.full(v.shape[1], 0.5 / len(drawn.ah))
-    usable = ~np.isnan(v).any(axis=0)
-    if usable.sum() < 3:
-        return reached_ah, exact_sd
-    median_v = np.median(v[:, usable], axis=1)
-    median_ah = _median_ah(q, median_v, rules.end_v)
-    if np.isnan(median_ah):
-        return reached_ah, exact_sd
-    amps = np.interp(q, drawn.ah, drawn.discharge_a)
-    scale, scale_sd = _scales(q, v, median_v, amps)
-    scaled_ah = np.where(usable, scale * median_ah, np.nan)
-    scaled_ah = np.where(drawn.ah[-1] < FARTHEST_FRAC * scaled_ah, np.nan, scaled_ah)
-    sd_frac = np.hypot(np.hypot(scale_sd, CURVE_SD_FRAC), DISTANCE_SD_FRAC * np.abs(scale - 1.0))
-    is_exact = ~np.isnan(reached_ah)
-    return np.where(is_exact, reached_ah, scaled_ah), np.where(is_exact, exact_sd, sd_frac)
-
-
-def _median_ah(q: Floats, median_v: Floats, end_v: float) -> float:
-    """Return the charge down to the end voltage of the median curve, a little beyond its end by its last slope."""
-    reached = float(_reached_ah(q, median_v[:, None], end_v)[0])
-    if not np.isnan(reached):
-        return reached
-    rows = max(POINTS // 20, 2)
-    slope = float((median_v[-1] - median_v[-1 - rows]) / (q[-1] - q[-1 - rows]))
-    beyond_ah = float(median_v[-1] - end_v) / -slope if slope < 0.0 else np.inf
-    return float(q[-1] + beyond_ah) if beyond_ah <= 0.1 * q[-1] else float("nan")
-
-
-def _scales(q: Floats, v: Floats, median_v: Floats, amps: Floats) -> tuple[Floats, Floats]:
-    """Return for each curve (W, n) the factor on the charge of the median one, and the standard deviation of that."""
-    rows = q >= (1.0 - LAST_FRAC) * q[-1]
-    late_q, slope = q[rows], (median_v[-1] - median_v[-6]) / (q[-1] - q[-6])
-    at = late_q[:, None] / SCALES
-    curves = np.interp(at, q, median_v) + np.maximum(at - q[-1], 0.0) * slope
-    own = v[rows]
-    weight = amps[rows] / np.linalg.norm(amps[rows])
-    # A resistance of its own shifts a unit's curve by dR I: what is parallel to the current says nothing.
-    curves = curves - weight[:, None] * (weight @ curves)
-    own = np.nan_to_num(own) - weight[:, None] * (weight @ np.nan_to_num(own))
-    cost = (own * own).sum(axis=0)[:, None] - 2.0 * own.T @ curves + (curves * curves).sum(axis=0)
-    best = np.clip(np.argmin(cost, axis=1), 1, len(SCALES) - 2)
-    row = np.arange(len(best))
-    left, mid, right = cost[row, best - 1], cost[row, best], cost[row, best + 1]
-    bend = np.maximum(left - 2.0 * mid + right, 1e-12)
-    step = SCALES[1] - SCALES[0]
-    scale = SCALES[best] + np.clip(0.5 * (left - right) / bend, -1.0, 1.0) * step
-    # Neighbouring points of a curve are wrong together: about four of them are independent.
-    variance = np.maximum(mid - 0.125 * (left - right) ** 2 / bend, 0.0) / 4.0
-    sd = np.sqrt(2.0 * variance / bend) * step
-    return scale, np.where((best <= 1) | (best >= len(SCALES) - 2), np.inf, sd)
+def _string_ah(drawn: Drawn, cells_per_unit: Floats, rules: StringSohRules) -> tuple[float, float]:
+    """Return the charge at which the string reached its end voltage and its sd as part of it; NaN when it did not."""
+    cells = float(cells_per_unit.sum())
+    summed_v = (drawn.cell_v * cells_per_unit).sum(axis=1) / cells
+    return near_ah(drawn.ah, np.where(np.isnan(summed_v), drawn.string_v / cells, summed_v), rules.end_v)
 
 
 def _nothing(record: DischargeRecord, why: str) -> CapacityFinding:

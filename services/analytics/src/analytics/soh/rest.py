@@ -9,6 +9,7 @@ import numpy as np
 from analytics.discharge.record import DischargeRecord
 from analytics.mode import ModeSaid
 from analytics.readings import Floats
+from analytics.soh import norms
 from analytics.soh.finding import CapacityFinding
 from analytics.soh.partial import capacity_from_part
 from analytics.soh.rules import RestedCurve, StringSohRules
@@ -16,8 +17,8 @@ from analytics.soh.rules import RestedCurve, StringSohRules
 SETTLED_S: Final = 600.0  # over which the rested voltage is a mean
 LONGEST_BLIND_S: Final = 900.0  # a recharge of that length leaves its mark on the voltage of hours
 FLOAT_OFFSET_PER_AH: Final = 5e-4  # what float current and the drift of an offset leave in a resting sensor's mean
-COLDEST_DEGC: Final = 5.0
-WARMEST_DEGC: Final = 45.0
+SLOW_H: Final = 10.0
+UNKNOWN_PER_K: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +120,26 @@ def _found(watch: Watched, at_s: float, string: str, curve: RestedCurve, rules: 
     gain = float(np.hypot(rules.gain_sd_frac, offset_a * rest_h / max(watch.moved_ah, 1e-9)))
     ends, ends_sd = (watch.soc_frac, soc_frac), (watch.soc_sd_frac, soc_sd_frac)
     ah, sd_frac = capacity_from_part(watch.moved_ah, ends, ends_sd, gain)
-    is_known = (watch.degc >= COLDEST_DEGC) & (watch.degc <= WARMEST_DEGC)
-    frac = np.where(is_known, ah / rules.rated_ah, np.nan)
+    warm_factor, warm_sd = _warmth(watch.degc, rules)
+    frac, sd_frac = ah / rules.rated_ah / warm_factor, np.hypot(sd_frac, warm_sd)
     proven = frac[~np.isnan(frac)]
     if len(proven) == 0:
         return _nothing(watch, string, "the charge at its ends is unknown, too close together, or not from 5 to 45 °C")
     depth, sd = (float(np.nanmedian(each)) for each in (watch.soc_frac - soc_frac, sd_frac))
     why = f"{watch.moved_ah:.1f} Ah for {depth:.0%} of charge, ended by {rest_h:.1f} h of rest; median ± {sd:.1%}"
-    return CapacityFinding(
-        string,
-        watch.ended_s,
-        "partial_discharge",
-        why,
-        np.nan,
-        np.nan,
-        frac,
-        np.where(is_known, sd_frac, np.nan) * frac,
-    )
+    return CapacityFinding(string, watch.ended_s, "partial_discharge", why, np.nan, np.nan, frac, sd_frac * frac)
+
+
+def _warmth(degc: Floats, rules: StringSohRules) -> tuple[Floats, Floats]:
+    """Return the factor of the temperature on a charge between two rested voltages, and its sd, (n,).
+
+    The acid of a lead cell does not care for the temperature, what its plates still give does; makes lie between the
+    two. So half of the usual correction is taken and as much left as doubt: far from the reference little is proven.
+    """
+    per_k = norms.capacity_per_k(rules.chemistry, SLOW_H) if rules.per_k is None else rules.per_k
+    half = 0.5 * (UNKNOWN_PER_K if per_k is None else per_k) * (degc - rules.ref_degc)
+    is_known = (degc >= norms.COLDEST_DEGC) & (degc <= norms.WARMEST_DEGC)
+    return np.where(is_known, 1.0 + half, np.nan), np.abs(half)
 
 
 def _nothing(watch: Watched, string: str, why: str) -> CapacityFinding:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+from cellkeeper.contract.estimating import EstimateProfile
 
 from analytics.readings import Floats, Layout
 
@@ -30,6 +31,15 @@ class RestedCurve:
     v_per_k: Floats
     sd_v: float
     rest_s: float
+
+    @classmethod
+    def typical(cls, profile: EstimateProfile) -> Self | None:
+        """Return the curve of a chemistry's profile; None where rested voltages say nothing."""
+        if profile.rest_s is None:
+            return None
+        soc_frac, ocv_v = (np.array(each, dtype=np.float64) for each in (profile.soc_frac, profile.ocv_v))
+        v_per_k = np.array(profile.ocv_v_per_k) if profile.ocv_v_per_k else np.zeros(len(ocv_v))
+        return cls(soc_frac, ocv_v, v_per_k, profile.ocv_sd_v, profile.rest_s)
 
     def soc_at(self, cell_v: Floats, degc: Floats) -> tuple[Floats, Floats]:
         """Return charge and its standard deviation for rested voltages per cell (n,); NaN where there is none.
