@@ -1,9 +1,9 @@
 """What a discharge proves about the capacity of its string, by which method, and how surely.
 
 Lead-acid at rates of an hour or longer: time-adjusted (IEEE 450/1188), C = t_a / (t_s K_T). Shorter: rate-adjusted,
-C = X_a K_C / X_t, which needs the maker's table. Others: the charge counted over the rated one, corrected by K_T where
-a typical figure exists. Beside it the charge corrected as in IEC 60896, C_a = C / (1 + lambda (T - T_ref)). Temperature
-is the mean of the poles before the discharge and is used once.
+C = X_a K_C / X_t, which needs the maker's table. Others: the charge counted over the rated one at this current and
+temperature. Beside it the charge corrected as in IEC 60896, C_a = C / (1 + lambda (T - T_ref)). Temperature is the mean
+of the poles before the discharge and is used once.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ FULL_FRAC: Final = 0.95
 MISSING_FRAC: Final = 0.01
 CURRENT_SD_FRAC: Final = 0.005  # where no sensor's accuracy is known
 TEMPERATURE_SD_K: Final = 0.5
+TABLE_SD_FRAC: Final = 0.01  # of a maker's table for one battery of that type
 SHORTEST_TIME_ADJUSTED_H: Final = 0.99  # an hour, as well as the current was set
 _LEAD: Final = frozenset({"vrla_agm", "vented_lead"})
 _SQRT3: Final = 3.0**0.5  # a largest deviation as a standard deviation
@@ -93,10 +94,10 @@ def capacity_of(record: DischargeRecord, curves: Curves, context: DossierContext
     found = _by_method(start, basis, context)
     if found.frac is None:
         return found
-    doubts = _doubts(record, basis, duration_s)
+    doubts = (*found.reasons, *_doubts(record, basis, duration_s))
     if curves.string_v_from == "estimated, units unread":
         doubts = (*doubts, "the voltage of the string is estimated: units could not be read")
-    sd_frac = found.frac * _sd(record, basis, context, found)
+    sd_frac = found.frac * float(np.hypot(found.sd_frac or 0.0, _sd(record, basis, context, found)))
     if reached_s is None:
         doubts = (*doubts, "the discharge ended before the string was at its end voltage")
         proof: Proof = "at_least"
@@ -237,13 +238,30 @@ def _rate_adjusted(found: CapacityFinding, basis: _Basis, context: DossierContex
 def _charge_counted(found: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
     if found.iec_ah is None:
         return found
-    rated_a = context.rated_ah / context.rate_h
+    current_a = basis.current_a or context.rated_ah / context.rate_h
+    at_rate, rate_sd = _charge_at_rate(current_a, context)
+    rated_ah = context.rated_ah * at_rate
     return replace(
         found,
         method="charge counted",
-        frac=found.iec_ah / context.rated_ah,
-        rated_s=3600.0 * context.rated_ah / (basis.current_a or rated_a),
+        frac=found.iec_ah / rated_ah,
+        sd_frac=rate_sd,
+        reasons=() if rate_sd <= TABLE_SD_FRAC else (_typical_rate(current_a, context),),
+        rated_s=3600.0 * rated_ah / current_a,
     )
+
+
+def _charge_at_rate(current_a: float, context: DossierContext) -> tuple[float, float]:
+    """Return the charge at a current over the rated one, and its standard deviation."""
+    hours = norms.published_hours(current_a, context.published_h, context.published_a)
+    if hours is not None:
+        return current_a * hours / context.rated_ah, TABLE_SD_FRAC
+    return norms.charge_at_rate(context.chemistry, current_a, context.rated_ah / context.rate_h)
+
+
+def _typical_rate(current_a: float, context: DossierContext) -> str:
+    rated_a = context.rated_ah / context.rate_h
+    return f"drawn with {current_a:.1f} A, rated for {rated_a:.1f} A: scaled by a typical exponent, no maker's table"
 
 
 def _rated_hours(current_a: float, context: DossierContext) -> float | None:

@@ -16,8 +16,8 @@ _METHODS: Final[dict[Method, str]] = {
         "× K_C / current that the maker's table gives for the time reached."
     ),
     "charge counted": (
-        "Charge drawn to the end voltage over the rated charge, corrected by K_T = 1 + λ (T − T_ref) with a typical λ "
-        "of the chemistry; the maker's sheet wins where it says something else."
+        "Charge drawn to the end voltage over the rated charge at this current, corrected by K_T = 1 + λ (T − T_ref) "
+        "with a typical λ of the chemistry; the maker's sheet wins where it says something else."
     ),
     "none": "No method could be used on this discharge.",
 }

@@ -75,6 +75,7 @@ def font_file(*, bold: bool = False) -> Path:
 def _panel(axes: Axes, panel: Panel) -> None:
     for band in panel.bands:
         _band(axes, band, panel)
+    _stretches(axes, panel)
     for line in panel.lines:
         _line(axes, line, panel)
     for bars in panel.bars:
@@ -90,10 +91,20 @@ def _panel(axes: Axes, panel: Panel) -> None:
     if panel.y_zero:
         axes.set_ylim(bottom=0.0)
     if panel.times:
-        locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # matplotlib has no types for it
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        _dates(axes)
     _legend(axes, panel)
+
+
+def _dates(axes: Axes) -> None:
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # matplotlib has no types for it
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _stretches(axes: Axes, panel: Panel) -> None:
+    for at, each in enumerate(panel.stretches):
+        start, end = _x(np.array([each.start, each.end]), panel)
+        axes.axvspan(start, end, color=each.colour, alpha=0.15, lw=0, label=None if at else panel.stretch_name or None)
 
 
 def _line(axes: Axes, line: Line, panel: Panel) -> None:

@@ -4,7 +4,7 @@ Colours are Okabe and Ito's, which people with any kind of colour vision tell ap
 and, where several meet, a dash of its own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -77,6 +77,15 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A shaded stretch of x, from `start` to `end`, in every panel that has it."""
+
+    start: float
+    end: float
+    colour: str = VERMILION
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One pair of axes.
 
@@ -84,6 +93,7 @@ class Panel:
         title: what it shows, in a few words.
         y_label: quantity and unit.
         x_label: the same; empty where the panel below has it.
+        stretches, stretch_name: shaded parts and what they are.
         height: relative to the others.
         times: whether x is seconds since 1970 and shown as dates.
         x_zero, y_zero: marks the onset; begins at zero.
@@ -96,6 +106,8 @@ class Panel:
     bands: tuple[Band, ...] = ()
     levels: tuple[Level, ...] = ()
     bars: tuple[Bars, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+    stretch_name: str = ""
     height: float = 1.0
     times: bool = False
     x_zero: bool = False
@@ -112,7 +124,6 @@ class Plot:
     height_mm: float = 80.0
     share_x: bool = True
     title: str = ""
-    notes: tuple[str, ...] = field(default=())
 
 
 def time_axis(t_s: Floats) -> tuple[Floats, str]:

@@ -18,6 +18,7 @@ from analytics.soc.rules import SocRules
 from analytics.soc.scan_time import Passed
 
 STEP_PER_AH: Final = 0.1  # A per Ah between two scans: voltage and current may not be of the same moment
+SUDDEN_S: Final = 30.0  # over longer the voltage has moved for other reasons too: no evidence of the sensor's sign
 SIGN_STEP_PER_AH: Final = 0.05  # large enough to be told from the noise of the mean of the string's units
 SUSPECT: Final = -0.5
 FLOAT_DEADBAND_PER_AH: Final = 0.002  # in float a smaller current is the sensor's zero, or gassing, not charge
@@ -111,7 +112,8 @@ def flow(
     has_scan = time.is_new
     no_current = has_scan & np.isnan(read_a)
     step_a = np.where(has_scan & ~time.is_gap, read_a - past.discharge_a, np.nan)
-    sign = _sign(past.sign, step_a, cell_v - unit.cell_v, rules)
+    sudden_a = np.where(time.dt_s <= SUDDEN_S, step_a, np.nan)
+    sign = _sign(past.sign, sudden_a, cell_v - unit.cell_v, rules)
     suspect = sign <= SUSPECT
     is_trusted = has_scan & ~no_current & ~suspect
     now_a = np.where(is_trusted, read_a, 0.0)
