@@ -25,7 +25,7 @@ from analytics.impedance.follow import (
     impedance_estimate,
 )
 from analytics.impedance.sweep import Sweep
-from analytics.life.follow import LifeEstimate, LifeMemory, follow_life
+from analytics.life.follow import WARMTH_EVERY_S, LifeMemory, follow_life
 from analytics.mode import NOTHING_TOLD, ModeMemory, ModeSaid, Told, follow_mode
 from analytics.readings import Floats, Readings
 from analytics.runtime.believed import Believed
@@ -70,17 +70,25 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What changes seldom and follows from the memory: found when it changes, and at the start."""
+    """What changes seldom and follows from the memory: found when it changes, and at the start.
+
+    Attributes:
+        soh: of all units.
+        impedance: of all units.
+        odds: (N,) to be below 80 % within 6 and within 12 months.
+    """
 
     soh: SohEstimate
     impedance: ImpedanceEstimate
+    odds: tuple[Floats, Floats]
 
     @classmethod
     def of(cls, memory: Memory, rules: SiteRules) -> Self:
         """Return what a memory says of capacities and impedances."""
         learned = memory.soh.learned
         soh = SohEstimate(learned.frac, np.sqrt(learned.variance_at(memory.soh.now_s)), learned.method, learned.at_s)
-        return cls(soh, impedance_estimate(memory.impedance, rules.impedance))
+        trend = impedance_estimate(memory.impedance, rules.impedance)
+        return cls(soh, trend, (memory.life.p_6m, memory.life.p_12m))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +147,31 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
     ripple = np.full(len(said), np.nan) if asked.ripple_a_rms is None else asked.ripple_a_rms
     impedance, refused = follow_impedance(memory.impedance, asked.sweeps, said, ripple, rules.impedance)
     trend = impedance_estimate(impedance, rules.impedance) if asked.sweeps else standing.impedance
-    life_memory, life = follow_life(memory.life, readings, soh_memory.learned, trend.state, rules.life)
-    after = Memory(mode, soc_memory, runtime_memory, recorder, soh_memory, impedance, life_memory)
+    life, odds = memory.life, standing.odds
+    if findings or asked.sweeps or _is_life_due(life, readings):
+        life, told = follow_life(life, readings, soh_memory.learned, trend.state, rules.life)
+        odds = told.p_fail_6m_frac, told.p_fail_12m_frac
+    after = Memory(mode, soc_memory, runtime_memory, recorder, soh_memory, impedance, life)
     estimates = Estimates(
         at_s=np.array([each.at_s for each in said]),
         modes=said,
-        units=_units(soc, soh, trend, life),
+        units=_units(soc, soh, trend, odds),
         runtime=runtime,
         doubts=tuple(_doubts(soc, place) for place in range(len(said))),
         records=records,
         findings=findings,
     )
-    return Turn(after, Standing(soh, trend), estimates, refused)
+    return Turn(after, Standing(soh, trend, odds), estimates, refused)
 
 
-def _units(soc: SocEstimate, soh: SohEstimate, trend: ImpedanceEstimate, life: LifeEstimate) -> UnitEstimates:
+def _is_life_due(life: LifeMemory, readings: Readings) -> bool:
+    """Whether a string's warmth has to be counted again; it costs more than it tells to look at each scan."""
+    has_scan = ~np.isnan(readings.at_s)
+    with np.errstate(invalid="ignore"):
+        return bool((has_scan & ~(np.abs(readings.at_s - life.at_s) < WARMTH_EVERY_S)).any())
+
+
+def _units(soc: SocEstimate, soh: SohEstimate, trend: ImpedanceEstimate, odds: tuple[Floats, Floats]) -> UnitEstimates:
     return UnitEstimates(
         soc_frac=soc.soc_frac,
         soc_sd_frac=soc.soc_sd_frac,
@@ -164,8 +182,8 @@ def _units(soc: SocEstimate, soh: SohEstimate, trend: ImpedanceEstimate, life: L
         soh_source=soh.method,
         r_own_frac=trend.own_frac,
         r_state=trend.state,
-        p_fail_6m_frac=life.p_fail_6m_frac,
-        p_fail_12m_frac=life.p_fail_12m_frac,
+        p_fail_6m_frac=odds[0],
+        p_fail_12m_frac=odds[1],
     )
 
 
