@@ -45,6 +45,14 @@ def test_no_sensor_and_a_silent_one_are_no_number():
     assert np.isnan(one(scan_of(3, 1, scalars={"current_a": None}, scalar_quality={"current_a": 4})).discharge_a[0])
 
 
+def test_what_the_wire_does_not_allow_is_no_reading():
+    wild = {"current_a": 3e4, "string_v": -2001.0, "ambient_degc": 1e300, "float_a": float("inf")}
+    batch = one(scan_of(3, 1, cell_v=np.array([41.0, np.inf, 2.2]), cell_degc=np.array([201.0, -61.0, 22.0]),
+                        scalars=wild, scalar_quality={}))  # fmt: skip
+    assert np.isnan([batch.discharge_a[0], batch.string_v[0], batch.ambient_degc[0], batch.float_a[0]]).all()
+    assert np.isnan(batch.unit_v[:3]).tolist() == np.isnan(batch.degc[:3]).tolist() == [True, True, False]
+
+
 def test_each_quality_code_says_what_is_used():
     layout = Layout.of({"s1": 9}, {"s1": 1})
     codes = np.arange(9, dtype=np.uint8)

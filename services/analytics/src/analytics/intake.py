@@ -11,13 +11,22 @@ from typing import Final, Literal
 
 import numpy as np
 from cellkeeper.contract.physical import Quality
-from cellkeeper.contract.scan_columns import Codes, ScanColumns
+from cellkeeper.contract.scan_columns import ScanColumns
 
 from analytics.readings import Flags, Floats, Layout, Readings
 
 type Verdict = Literal["taken", "repeated", "late", "wrong_size", "foreign"]
 
 AS_READ: Final = frozenset({Quality.GOOD, Quality.OUT_OF_RANGE, Quality.IN_TEST})
+UNIT_V, DEGC = (-40.0, 40.0), (-60.0, 200.0)  # borders of the wire: `cellkeeper.contract.physical`
+AMPERES, STRING_V = (-20_000.0, 20_000.0), (-2000.0, 2000.0)
+_SCALARS: Final = {
+    "current_a": AMPERES,
+    "float_a": AMPERES,
+    "ripple_a_rms": AMPERES,
+    "string_v": STRING_V,
+    "ambient_degc": DEGC,
+}
 USABLE: Final = frozenset({Quality.GOOD, Quality.IN_TEST})  # of what an impedance test does not disturb
 
 
@@ -107,10 +116,10 @@ class Intake:
             readings.string_v[place] = _scalar(scan, "string_v")
             readings.float_a[place] = _scalar(scan, "float_a")
             readings.ambient_degc[place] = _scalar(scan, "ambient_degc")
-            finite_v = np.where(np.isfinite(scan.cell_v), scan.cell_v, np.nan)
-            readings.unit_v[span] = np.where(scan.quality == Quality.GOOD, finite_v, np.nan)
-            readings.unit_v_as_read[span] = np.where(_IS_AS_READ[scan.quality], finite_v, np.nan)
-            readings.degc[span] = _where_usable(scan.degc_quality, scan.cell_degc)
+            unit_v = _within(scan.cell_v, UNIT_V)
+            readings.unit_v[span] = np.where(scan.quality == Quality.GOOD, unit_v, np.nan)
+            readings.unit_v_as_read[span] = np.where(_IS_AS_READ[scan.quality], unit_v, np.nan)
+            readings.degc[span] = np.where(_IS_USABLE[scan.degc_quality], _within(scan.cell_degc, DEGC), np.nan)
             readings.bleed_a[span] = np.nan_to_num(scan.bleed_frac) * self.bleed_a[scan.string]
             readings.quality[span] = scan.quality
         return readings
@@ -133,13 +142,16 @@ def no_readings(layout: Layout) -> Readings:
     )
 
 
-def _where_usable(quality: Codes, values: Floats) -> Floats:
-    return np.where(_IS_USABLE[quality] & np.isfinite(values), values, np.nan)
+def _within(values: Floats, borders: tuple[float, float]) -> Floats:
+    """Return values, NaN where they are outside of what the wire allows: whoever sends them, nobody measured them."""
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= borders[0]) & (values <= borders[1]), values, np.nan)
 
 
 def _scalar(scan: ScanColumns, name: str) -> float:
     """Return a value of the string as on the wire, NaN without a good one."""
     value = scan.scalars.get(name)
-    if value is None or not np.isfinite(value) or scan.scalar_quality.get(name, 0) not in USABLE:
+    if value is None or scan.scalar_quality.get(name, 0) not in USABLE:
         return float("nan")
-    return value
+    low, high = _SCALARS[name]
+    return value if low <= value <= high else float("nan")
