@@ -1,5 +1,6 @@
 """What of the estimates a log book should hold: discharges, capacities, doubts that begin, impedances that rose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Final
@@ -46,8 +47,8 @@ class LogBook:
         """Tell what is new; True when something began or ended that a crash must not lose."""
         for record in now.records:
             self.voice.event("discharge.ended", "info", ended_text(record), string=record.string)
-        for finding in now.findings:
-            self._capacity(finding)
+        for string in dict.fromkeys(finding.string for finding in now.findings):
+            self._capacity(string, [finding for finding in now.findings if finding.string == string])
         changed = bool(now.records or now.findings)
         for place, string in enumerate(self.layout.strings):
             changed |= self._discharge(before, now, place, string)
@@ -77,18 +78,21 @@ class LogBook:
             self.voice.event("discharge.began", "warning", text, string=string)
         return True
 
-    def _capacity(self, finding: CapacityFinding) -> None:
-        known = finding.unit_frac[~np.isnan(finding.unit_frac)]
-        if len(known):
+    def _capacity(self, string: str, findings: Sequence[CapacityFinding]) -> None:
+        """Tell what a discharge of a string proves, by each method that says something; else why it proves nothing."""
+        proven = [finding for finding in findings if finding.is_proven]
+        for finding in proven:
             lowest = int(np.nanargmin(finding.unit_frac))
             text = (
-                f"capacity of {len(known)} units of {finding.string} from a {finding.method.replace('_', ' ')}: lowest "
-                f"{finding.unit_frac[lowest]:.1%} at cell {lowest + 1}; {finding.why}"
+                f"capacity of {int(np.sum(~np.isnan(finding.unit_frac)))} units of {string} from a "
+                f"{finding.method.replace('_', ' ')}: lowest {finding.unit_frac[lowest]:.1%} at cell {lowest + 1}; "
+                f"{finding.why}"
             )
-            self.voice.event("estimate.capacity", "info", text, string=finding.string)
-        else:
-            text = f"a discharge of {finding.string} proves no capacity: {finding.why}"
-            self.voice.event("estimate.not_proven", "info", text, string=finding.string)
+            self.voice.event("estimate.capacity", "info", text, string=string)
+        if not proven:
+            why = "; ".join(finding.why.removeprefix("not proven: ") for finding in findings)
+            text = f"a discharge of {string} proves no capacity: {why}"
+            self.voice.event("estimate.not_proven", "info", text, string=string)
 
     def _impedance(self, before: Estimates, now: Estimates) -> None:
         was, state = before.units.r_state, now.units.r_state
