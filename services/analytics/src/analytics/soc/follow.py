@@ -32,18 +32,18 @@ def follow_soc(
         rules: of the site.
     """
     unit, where = memory.unit, rules.layout.string_of
-    time = passed(memory.string, readings.at_s)
-    cell_v = np.where(time.is_new[where], readings.unit_v / rules.layout.cells_per_unit, np.nan)
+    time = passed(memory.string, readings.at_s, rules.gap_s)
+    cell_v = np.where(time.is_new[where], _finite(readings.unit_v) / rules.layout.cells_per_unit, np.nan)
     said = ModeFlags.of(modes)
-    now = flow((memory.string, unit), (readings.discharge_a, cell_v), said, time, rules)
-    polar = polarise(memory, now, time, (readings.degc, readings.bleed_a, capacity.ah), rules)
+    now = flow((memory.string, unit), (_finite(readings.discharge_a), cell_v), said, time, rules)
+    polar = polarise(memory, now, time, (_finite(readings.degc), np.nan_to_num(readings.bleed_a), capacity.ah), rules)
     string = _string(memory.string, now, time, rules)
     counted = count(memory, polar, (now, time), capacity, rules)
     blocked = now.is_charging[where] & (rules.surface_v > 0.0)
     doubt = Doubt(string.unsettled[where], blocked, now.is_step[where])
     seen = inverse.sight(cell_v, counted.soc_frac, polar, doubt, rules)
     dt_s, is_unknown = time.dt_s[where], memory.source == Source.UNKNOWN
-    first = inverse.corrected(counted.soc_frac, counted.sd_frac, seen, dt_s, is_unknown)
+    first = inverse.corrected(counted, seen, dt_s, is_unknown)
     may = seen.is_seen & ~blocked & now.is_trusted[where]
     second = kalman.corrected(counted.kalman, cell_v, polar, may, dt_s, rules)
     known = anchors.found(memory, cell_v, seen, polar, (now, time, string), rules)
@@ -53,12 +53,18 @@ def follow_soc(
         unit=_unit(memory, np.where(time.is_new[where], cell_v, unit.cell_v), polar, known, rules),
         soc_frac=settled.soc_frac,
         sd_frac=settled.sd_frac,
+        gain_cov=settled.gain_cov,
         kalman=settled.kalman,
         source=np.where(time.is_new[where], source_of(settled, known, now.is_trusted[where], rules), memory.source),
         anchored_at_s=np.where(settled.is_anchor, time.at_s[where], memory.anchored_at_s),
         held=known.held,
     )
     return after, estimate(after, now, rules)
+
+
+def _finite(values: Floats) -> Floats:
+    """Return the values with NaN where there is no finite one."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _string(past: StringPast, now: Flow, time: Passed, rules: SocRules) -> StringPast:

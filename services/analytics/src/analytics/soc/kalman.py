@@ -26,6 +26,7 @@ LASTING_PART: Final = 0.25
 GATE_SD: Final = 5.0
 SLOW_SD_FRAC: Final = 0.10  # of the slow voltage that the resistance is not exact for
 TELLING_SD_FRAC: Final = 0.05  # a flat curve is believed where it would notice this much
+LARGEST_MOVE_FRAC: Final = 0.045  # of one scan
 KNOWN_SD_FRAC: Final = 0.10  # a flat curve tells a unit only near which of its steps it is
 
 
@@ -91,7 +92,9 @@ def corrected(kalman: Kalman, cell_v: Floats, polar: Polarised, may: Flags, dt_s
     gain_s, gain_2, error_v = toward_s * per_v, toward_2 * per_v, np.where(known, error_v, 0.0)
     return Corrected(
         Kalman(
-            soc_frac=np.clip(kalman.soc_frac + gain_s * error_v, 0.0, 1.0),
+            soc_frac=np.clip(
+                kalman.soc_frac + np.clip(gain_s * error_v, -LARGEST_MOVE_FRAC, LARGEST_MOVE_FRAC), 0.0, 1.0
+            ),
             slow_v=kalman.slow_v + gain_2 * error_v,
             ss=np.maximum(kalman.ss - gain_s * toward_s, 1e-8),
             s2=kalman.s2 - gain_s * toward_2,

@@ -124,6 +124,8 @@ class SocMemory:
         string: seen of the strings.
         unit: seen of the units.
         soc_frac, sd_frac: (N,) belief of the charge, in [0, 1].
+        gain_cov: (N,) covariance of that charge with the relative error of current over capacity: what was counted out
+            wrong comes back when it is counted in.
         kalman: a second opinion for sloped curves, the means of correction for flat ones.
         source: (N,) of the last estimate.
         anchored_at_s: (N,) event time of the last anchor; NaN without.
@@ -134,6 +136,7 @@ class SocMemory:
     unit: UnitPast
     soc_frac: Floats
     sd_frac: Floats
+    gain_cov: Floats
     kalman: Kalman
     source: Codes
     anchored_at_s: Floats
@@ -171,6 +174,7 @@ class SocMemory:
             ),
             soc_frac=soc_frac,
             sd_frac=sd_frac,
+            gain_cov=np.zeros(units),
             kalman=Kalman.begin(soc_frac, sd_frac),
             source=np.zeros(units, dtype=np.uint8),
             anchored_at_s=np.full(units, np.nan),

@@ -8,7 +8,7 @@ import numpy as np
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import Counts, StringPast
 
-GAP_S: Final = 30.0  # three times what the contract allows between two scans
+LONG_GAP_S: Final = 900.0  # a discharge and its whole recharge do not fit into less
 BEHIND_SCANS: Final = 5  # so many in a row, each newer than the one before: the clock was set back
 
 
@@ -20,18 +20,20 @@ class Passed:
         dt_s: since the last scan of the string; 0 for its first, and where there is nothing new.
         is_new: the batch holds a scan of this string that is newer than the last.
         is_gap: nobody saw what happened in between.
+        is_long_gap: and it may have been a discharge that was recharged.
         at_s, behind_s, behind: see `StringPast`.
     """
 
     dt_s: Floats
     is_new: Flags
     is_gap: Flags
+    is_long_gap: Flags
     at_s: Floats
     behind_s: Floats
     behind: Counts
 
 
-def passed(past: StringPast, at_s: Floats) -> Passed:
+def passed(past: StringPast, at_s: Floats, gap_s: float) -> Passed:
     """Return how far each string's time moved to its scan at `at_s` (S,), NaN where the batch holds none.
 
     A clock that was set back shows as several scans in a row that are older than the newest, each newer than the one
@@ -49,7 +51,8 @@ def passed(past: StringPast, at_s: Floats) -> Passed:
     return Passed(
         dt_s=np.where(is_forward, step_s, 0.0),
         is_new=is_new,
-        is_gap=(is_forward & (step_s > GAP_S)) | is_set_back,
+        is_gap=(is_forward & (step_s > gap_s)) | is_set_back,
+        is_long_gap=(is_forward & (step_s > max(gap_s, LONG_GAP_S))) | is_set_back,
         at_s=np.where(is_new, at_s, past.at_s),
         behind_s=np.where(is_late & ~is_set_back, at_s, np.where(is_new, -np.inf, past.behind_s)),
         behind=np.where(is_set_back, 0, behind),
