@@ -87,7 +87,7 @@ def test_a_voltage_in_the_scan_of_a_step_is_not_believed():
     player, told, next_s = under_way(soc=0.7)
     again = player.see("discharge", next_s, 3.0, 90.0)
     assert again.soc_frac == pytest.approx(told.soc_frac, abs=2e-4)
-    assert (again.source == Source.COULOMB).all()
+    np.testing.assert_array_less(0.0, again.soc_sd_frac - told.soc_sd_frac)
 
 
 def test_the_bleed_of_a_unit_is_counted():
@@ -241,7 +241,7 @@ def test_an_anchor_makes_the_bounds_smaller():
 def test_a_flat_unit_at_its_cut_off_is_empty():
     player = told_at(rules_of({"s1": LFP}), 0.4, 0.08)
     player.see("discharge", BEGAN_S, 3.0, 30.0)
-    told = player.see("discharge", BEGAN_S + 1.0, 2.6, 30.0)
+    told = player.see("discharge", BEGAN_S + 6.0, 2.6, 30.0)
     assert (told.source == Source.ANCHOR).all()
     assert (told.soc_frac < 0.1).all()
     assert (told.anchor_age_h == 0.0).all()

@@ -77,20 +77,20 @@ def found(
     cell_v: Floats,
     seen: Sight,
     polar: Polarised,
-    strings: tuple[Flow, Passed, StringPast],
+    strings: tuple[Flow, Passed],
     rules: SocRules,
 ) -> Anchors:
     """Return what is known of the units.
 
     Args:
-        memory: of the last scan.
+        memory: counted up to this scan.
         cell_v: (N,) volts per cell; NaN without.
         seen: what the voltages tell.
         polar: slow voltages and temperature.
-        strings: their currents, times, and what is remembered of them after this scan.
+        strings: their currents and times.
         rules: of the site.
     """
-    flow, time, past = strings
+    flow, time = strings
     where = rules.layout.string_of
     full_s, is_full, full_sd = _full(memory, cell_v, polar, strings, rules)
     warmer_v = rules.full_v_per_k * (polar.degc - REFERENCE_DEGC)
@@ -101,7 +101,7 @@ def found(
     is_empty = seen.is_seen & under_load & (cell_v <= rules.cutoff_v) & flow.is_trusted[where]
     open_frac = seen.sd_frac + 0.5 * (seen.high_frac - seen.low_frac)
     enough = open_frac < np.where(rules.is_flat, REST_FLAT_SD_FRAC, REST_SD_FRAC)
-    is_rested = seen.is_seen & enough & (past.still_s[where] >= rules.rest_s)
+    is_rested = seen.is_seen & enough & (memory.string.still_s[where] >= rules.rest_s)
     return Anchors(
         full_s=full_s,
         is_full=is_full,
@@ -115,12 +115,12 @@ def found(
 
 
 def _full(
-    memory: SocMemory, cell_v: Floats, polar: Polarised, strings: tuple[Flow, Passed, StringPast], rules: SocRules
+    memory: SocMemory, cell_v: Floats, polar: Polarised, strings: tuple[Flow, Passed], rules: SocRules
 ) -> tuple[Floats, Flags, Floats]:
     """Return so long the signs of a full unit have held, whether that is long enough, and its sd (N,) each."""
-    flow, time, past = strings
+    flow, time = strings
     where, unit = rules.layout.string_of, memory.unit
-    steady = past.steady | ~rules.full_steady | ~flow.is_trusted
+    steady = memory.string.steady | ~rules.full_steady | ~flow.is_trusted
     small = (flow.now_a >= -rules.full_a) & (flow.now_a <= FLOAT_DEADBAND_PER_AH * rules.string_ah)
     # Without a current sensor the mode has to say that the charger floats the string.
     signs = flow.is_charging & steady & np.where(flow.is_trusted, small, flow.is_float)

@@ -93,8 +93,8 @@ class CurveOf:
 
 def place_of(curve_of: CurveOf, soc_frac: Floats) -> Places:
     """Return the place in the tables over charge that is nearest to each unit's charge (N,)."""
-    near = np.clip(soc_frac * (PLACES - 1) + 0.5, 0.0, PLACES - 1.0)
-    return np.asarray(near.astype(np.intp) + curve_of.start)
+    # A belief lies in [0, 1]: no need to clip it.
+    return np.asarray((soc_frac * (PLACES - 1) + 0.5).astype(np.intp) + curve_of.start)
 
 
 def rested_v(curves: Curves, curve_of: CurveOf, soc_frac: Floats) -> tuple[Floats, Floats]:
@@ -112,6 +112,6 @@ def charge_at(curves: Curves, curve_of: CurveOf, cell_v: Floats) -> Floats:
     NaN stays NaN.
     """
     along = (cell_v - curve_of.low_v) * curve_of.per_v
-    place = np.clip(np.nan_to_num(along), 0.0, INVERSE_PLACES - 1.0).astype(np.intp)
+    place = np.fmax(np.fmin(along, INVERSE_PLACES - 1.0), 0.0).astype(np.intp)  # both take the number beside a NaN
     at = place + curve_of.inverse_start
     return curves.charge_frac.take(at) + curves.charge_per_place.take(at) * (along - place)

@@ -54,12 +54,10 @@ class Doubt:
     Attributes:
         unsettled: how much of the slow voltages is unknown because nobody saw the past, 0 to 1.
         is_blocked: charging, of a chemistry whose voltage then only tells what the charge is not above.
-        is_step: the current jumped in this scan.
     """
 
     unsettled: Floats
     is_blocked: Flags
-    is_step: Flags
 
 
 def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rules: SocRules) -> Sight:
@@ -82,12 +80,13 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
     away_v = TEMPERATURE_SD_V_PER_K * (polar.degc - REFERENCE_DEGC)
     sd_v = np.sqrt(rules.ocv_sd_v**2 + away_v**2 + SENSOR_SD_V**2) + in_doubt_v + unseen_v
     at, of = rules.curves, rules.curve_of
-    low, high = charge_at(at, of, low_v), charge_at(at, of, high_v)
+    high = charge_at(at, of, high_v)
+    low = charge_at(at, of, low_v) if (low_v != high_v).any() else high
     # Straight on beyond the ends, so that a voltage above the curve is not taken for certainty.
     sd = np.maximum(charge_at(at, of, high_v + sd_v) - high, low - charge_at(at, of, low_v - sd_v))
     is_blocked = doubt.is_blocked | ((rules.surface_v > 0.0) & (polar.surface > SURFACE_BLIND))
-    low = np.where(is_blocked, 0.0, np.clip(low, 0.0, 1.0))
-    return Sight(low, np.clip(high, 0.0, 1.0), sd, np.isfinite(cell_v) & ~doubt.is_step)
+    low = np.where(is_blocked, 0.0, np.minimum(np.maximum(low, 0.0), 1.0))
+    return Sight(low, np.minimum(np.maximum(high, 0.0), 1.0), sd, np.isfinite(cell_v))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class StringPast:
 
     Attributes:
         at_s: (S,) event time of the newest scan; NaN before the first.
+        looked_s: (S,) of the newest one whose volts were looked at; NaN before the first.
         behind_s: (S,) event time of the newest scan that came out of order; minus infinity without one.
         behind: (S,) how many of those came in a row, each newer than the one before.
         discharge_a: (S,) current of the newest scan as the sensor said it; NaN without.
@@ -51,6 +52,7 @@ class StringPast:
     """
 
     at_s: Floats
+    looked_s: Floats
     behind_s: Floats
     behind: Counts
     discharge_a: Floats
@@ -185,6 +187,7 @@ class SocMemory:
 def _no_past(strings: int) -> StringPast:
     return StringPast(
         at_s=np.full(strings, np.nan),
+        looked_s=np.full(strings, np.nan),
         behind_s=np.full(strings, -np.inf),
         behind=np.zeros(strings, dtype=np.int64),
         discharge_a=np.full(strings, np.nan),

@@ -46,6 +46,7 @@ class SocRules:
         middle_ohm_ah: (S,) resistance that answers at once, in the middle of the curve.
         is_flat: (N,) its voltage tells nothing in the middle.
         ocv_sd_v, hysteresis_v, surface_v: (N,) see `EstimateProfile`.
+        table_v2: (N,) variance of a rested voltage about its branch of the curve.
         surface_s: (S,) the same.
         arrhenius_k, coulombic_frac: (N,) the same.
         tau1_s, tau2_s: (S,) the same.
@@ -74,6 +75,7 @@ class SocRules:
     is_flat: Flags
     ocv_sd_v: Floats
     hysteresis_v: Floats
+    table_v2: Floats
     surface_v: Floats
     surface_s: Floats
     arrhenius_k: Floats
@@ -140,6 +142,7 @@ class SocRules:
             is_flat=np.array([chemistry.estimate.curve == "flat" for chemistry in chosen])[layout.string_of],
             ocv_sd_v=unit("estimate.ocv_sd_v"),
             hysteresis_v=unit("estimate.hysteresis_v"),
+            table_v2=unit("estimate.ocv_sd_v") ** 2 + 0.25 * unit("estimate.hysteresis_v") ** 2,
             surface_v=unit("estimate.surface_v"),
             surface_s=each("estimate.surface_s"),
             arrhenius_k=unit("estimate.arrhenius_k"),

@@ -37,7 +37,7 @@ def settle(first: Moved, second: Corrected, known: Anchors, rules: SocRules) -> 
     soc = np.where(flat, filtered.soc_frac, first.soc_frac)
     sd = np.where(flat, np.sqrt(filtered.ss), first.sd_frac)
     is_full = known.is_full | known.held
-    apart = np.abs(soc - known.end_frac) > OVERRULED_SD * np.hypot(sd, known.end_sd_frac)
+    apart = (soc - known.end_frac) ** 2 > OVERRULED_SD**2 * (sd**2 + known.end_sd_frac**2)
     at_end = (known.is_empty | (known.is_rested & flat)) & ((sd > known.end_sd_frac) | apart)
     if at_end.any():
         soc, sd = np.where(at_end, known.end_frac, soc), np.where(at_end, known.end_sd_frac, sd)
