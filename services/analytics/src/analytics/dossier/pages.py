@@ -20,9 +20,9 @@ from analytics.dossier.words import (
     number,
     percent,
     proven,
+    result_words,
     sensor_words,
     verdict_sentences,
-    with_sd,
     zone_of,
 )
 from analytics.paper.blocks import (
@@ -217,7 +217,7 @@ def _earlier(dossier: Dossier, zone: tzinfo) -> Iterator[Block]:
             length(each.duration_s),
             number(each.moved_ah, 1, "Ah"),
             number(each.mean_a, 1, "A"),
-            with_sd(each.capacity_frac, each.capacity_sd_frac) if each.capacity_frac is not None else "not proven",
+            result_words(each),
             each.proof.replace("_", " "),
             f"cell {each.weakest_cell}" if each.weakest_cell else UNKNOWN,
         )

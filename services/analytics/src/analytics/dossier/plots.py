@@ -126,17 +126,15 @@ def trend_plot(dossier: Dossier) -> Plot | None:
     capacity = dossier.capacity
     told = capacity.frac if capacity.proof != "not_proven" else None
     known.append((dossier.basis.record.began_s, told, capacity.sd_frac, capacity.proof))
-    points = [(at, 100.0 * frac, 200.0 * (sd or 0.0), proof) for at, frac, sd, proof in known if frac is not None]
+    shown = [each for each in known if each[3] in {"proven", "indicative"}]  # "at least" is no point of a trend
+    points = [(at, 100.0 * frac, 200.0 * (sd or 0.0), proof) for at, frac, sd, proof in shown if frac is not None]
     if len(points) < 2:
         return None
     bars = []
-    for colour, name, proofs in (
-        (BLUE, "proven", {"proven"}),
-        (ORANGE, "at least, or indicative", {"at_least", "indicative"}),
-    ):
-        chosen = np.array([(at, frac, error) for at, frac, error, proof in points if proof in proofs]).reshape(-1, 3)
+    for colour, proof in ((BLUE, "proven"), (ORANGE, "indicative")):
+        chosen = np.array([(at, frac, error) for at, frac, error, of in points if of == proof]).reshape(-1, 3)
         if len(chosen):
-            bars.append(Bars(chosen[:, 0], chosen[:, 1], chosen[:, 2], colour, name))
+            bars.append(Bars(chosen[:, 0], chosen[:, 1], chosen[:, 2], colour, proof))
     levels = (Level(90.0, "90 % pass", GREEN), Level(80.0, "80 % end of life", VERMILION))
     panel = Panel("Capacity of the string", "% of rated", "date (UTC)", bars=tuple(bars), levels=levels, times=True)
     return Plot((panel,), height_mm=58.0)
