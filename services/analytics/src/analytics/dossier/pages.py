@@ -170,7 +170,7 @@ def _weakest(dossier: Dossier) -> Grid:
                 "no reading" if not row.readings else reached,
                 length(row.before_end_s),
                 number(row.end_v, 3, "V"),
-                number(None if row.deviation_v is None else 1000.0 * row.deviation_v, 0, "mV"),
+                number(row.deviation_v, 3, "V"),
                 number(row.lowest_v, 3, "V"),
                 number(row.rise_k, 1, "K"),
                 proven(dossier.unit_frac[at], dossier.unit_sd_frac[at]),
