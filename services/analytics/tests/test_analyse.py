@@ -16,6 +16,7 @@ from analytics.analyse.errors import AnalyseError
 from analytics.analyse.series import series_of, with_string_values
 from analytics.analyse.sign import SignEvidence, sign_evidence
 from analytics.analyse.sources import known_layout, long_rows, names_in, rows_of
+from analytics.reports.verify import verify
 from cellkeeper.contract.recorded_rows import BadRow, RecordedRow, RowLayout
 from typer.testing import CliRunner
 
@@ -52,7 +53,17 @@ def gel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gel")
     out = [option for name in ("t.csv", "t.parquet", "p.svg", "p.png") for option in ("--out", folder / name)]
     result = run(
-        GEL, *GEL_BATTERY, *GEL_COLUMNS, "--sign", "discharge", "--test", "--table", "20:0.9,10:1.7,5:3.1", *out
+        GEL,
+        *GEL_BATTERY,
+        *GEL_COLUMNS,
+        "--sign",
+        "discharge",
+        "--test",
+        "--table",
+        "20:0.9,10:1.7,5:3.1",
+        "--dossier",
+        folder,
+        *out,
     )
     return result.output, folder
 
@@ -84,6 +95,14 @@ def test_the_table_has_a_row_per_usable_row_and_charge_falls_in_the_discharge(ge
     table = pq.read_table(folder / "t.parquet")
     assert table.num_rows == len(rows)
     assert table.column("measured_at").type == pa.timestamp("ms", "UTC")
+
+
+def test_every_discharge_gets_a_dossier_that_verifies(gel):
+    _, folder = gel
+    record = folder / "file_20170329T003437Z_test.json"
+    assert verify(record, None, folder).is_intact
+    assert verify(record.with_name(f"{record.stem}-units.csv"), None, folder).is_intact
+    assert record.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_a_plot_is_written_in_both_forms(gel):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from cellkeeper import __version__
 from cellkeeper.contract.chemistry import Chemistry, profiles
 
 from analytics.analyse.errors import AnalyseError
@@ -134,7 +135,7 @@ def context_of(battery: Battery, name: str) -> DossierContext:
         end_v=battery.cell_end_v * battery.cells_per_unit,
         cells_per_unit=battery.cells_per_unit,
         sensors=(),
-        software="cellkeeper analyse",
+        software=f"cellkeeper {__version__} analyse",
         published_h=battery.published_h,
         published_a=battery.published_a,
     )

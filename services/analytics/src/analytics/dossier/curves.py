@@ -1,7 +1,7 @@
 """The course of one discharge as arrays over the kept samples: what is measured, and what follows from it directly."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from analytics.readings import Flags, Floats
 
 type VoltageSource = Literal["measured", "sum of the units", "estimated, units unread", "none"]
 
+CLOSE_S: Final = 60.0
+CLOSE_FRAC: Final = 0.05  # a long discharge is kept in fewer samples
 ENOUGH_FRAC: Final = 0.9  # of the units: their mean stands for the string, and the dossier says so
 
 
@@ -45,6 +47,22 @@ class Curves:
     def units(self) -> int:
         """Units of the string, n."""
         return int(self.unit_v.shape[1])
+
+
+def finite(record: DischargeRecord) -> DischargeRecord:
+    """Return a record in which everything that is no number is NaN."""
+
+    def known(values: Any) -> Any:  # noqa: ANN401  # arrays of one and two dimensions
+        return np.where(np.isfinite(values), values, np.nan)
+
+    return replace(
+        record,
+        discharge_a=known(record.discharge_a),
+        string_v=known(record.string_v),
+        ambient_degc=known(record.ambient_degc),
+        unit_v=known(record.unit_v),
+        degc=known(record.degc),
+    )
 
 
 def curves_of(record: DischargeRecord) -> Curves:
@@ -95,6 +113,16 @@ def mean_over_time(t_s: Floats, values: Floats, inside: Flags) -> float:
     if known.sum() < 2:
         return float(values[known][0]) if known.any() else float("nan")
     return float(np.trapezoid(values[known], t_s[known]) / (t_s[known][-1] - t_s[known][0]))
+
+
+def covered_share(t_s: Floats, inside: Flags, until_s: float) -> float:
+    """Return the share of the time from the onset to a moment in which samples are close together."""
+    known = t_s[inside & (t_s <= until_s)]
+    if until_s <= 0.0 or len(known) < 2:
+        return 0.0
+    steps_s = np.diff(np.concatenate([[0.0], known, [until_s]]))
+    close = steps_s <= max(CLOSE_S, CLOSE_FRAC * until_s)
+    return float(steps_s[close].sum() / until_s)
 
 
 def falls_below_s(t_s: Floats, values: Floats, inside: Flags, limit: float, slack: float = 0.0) -> float | None:
