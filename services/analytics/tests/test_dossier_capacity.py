@@ -184,6 +184,17 @@ def test_a_record_of_a_few_samples_proves_nothing_of_the_hours_between():
     assert "of the time only" in " ".join(dossier.capacity.reasons)
 
 
+def test_the_voltage_that_recovers_when_the_load_is_off_does_not_hide_the_end():
+    record = record_of(Room(units=4))
+    last = np.flatnonzero(record.at_s <= record.ended_s)[-1]
+    amps, volts = record.discharge_a.copy(), record.string_v.copy()
+    amps[last], volts[last - 1 : last + 1] = 0.03 * amps[last - 1], 1.05 * volts[last]  # the current comes a scan late
+    changed = replace(record, discharge_a=amps, string_v=volts)
+    found = dossier_of(DossierBasis(changed, context_of(Room(units=4)))).capacity
+    assert found.proof == "proven"
+    assert abs(found.frac - 1.0) < 0.01
+
+
 def test_what_is_no_number_is_unknown():
     record = record_of(Room(units=4, samples=60))
     unit_v = record.unit_v.copy()

@@ -28,6 +28,7 @@ from analytics.readings import Flags, Floats
 
 FIRST_S: Final = 60.0
 BEFORE_S: Final = 10.0
+FEWEST_SHOWN: Final = 12  # samples of a slow source
 NAMED_UNITS: Final = 3
 MANY_UNITS: Final = 60  # above it, lines of single units are thinner
 _LOOKS: Final[tuple[tuple[str, Dash], ...]] = ((VERMILION, "-"), (ORANGE, "--"), (PURPLE, "-."))
@@ -59,7 +60,8 @@ def course_plot(dossier: Dossier) -> Plot | None:
 def onset_plot(dossier: Dossier) -> Plot | None:
     """Return the voltage of the string around the onset, with the coup de fouet; None when it is not known."""
     curves, dip = dossier.curves, dossier.dip
-    until_s = FIRST_S if dip is None else max(FIRST_S, 1.3 * dip.at_s)
+    early = curves.t_s[curves.inside][:FEWEST_SHOWN]
+    until_s = max(FIRST_S, early[-1] if len(early) else 0.0, 0.0 if dip is None else 1.3 * dip.at_s)
     rows = (curves.t_s >= -BEFORE_S) & (curves.t_s <= until_s)
     if not np.isfinite(curves.string_v[rows]).any():
         return None
