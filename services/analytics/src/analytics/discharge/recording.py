@@ -159,14 +159,13 @@ def follow_recording(
     tail, body = (*recording.tail, sample), recording.body
     while len(tail) > MOST_IN_TAIL or sample.at_s - tail[0].at_s > TAIL_S:
         body, tail = body.take(tail[0]), tail[1:]
-    recording = replace(recording, tail=tail, body=body)
     if not isnan(recording.over_s):
-        return replace(recording, last_s=sample.at_s)
-    recording = _counted(recording, sample)
+        return replace(recording, tail=tail, body=body, last_s=sample.at_s)
     if not mode.is_discharging:
-        return replace(recording, over_s=sample.at_s)
-    kind = "test" if mode.mode == "test" else recording.kind
-    return replace(recording, kind=kind, newest=beliefs, said=_said(recording.said, said))
+        return replace(_counted(recording, sample), tail=tail, body=body, over_s=sample.at_s)
+    kind: Literal["outage", "test"] = "test" if mode.mode == "test" else recording.kind
+    predictions = _said(recording.said, said)
+    return replace(_counted(recording, sample), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions)
 
 
 def ending_of(recording: Recording, mode: ModeSaid, at_s: float) -> Ending | None:

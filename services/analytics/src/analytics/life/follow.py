@@ -31,7 +31,7 @@ class LifeMemory:
         age_frac: (N,) age at design temperature over the design life; NaN where the age is unknown.
         first_s: (S,) first scan of each string; NaN before it.
         at_s: (S,) scan up to which `years` counts.
-        asked_s: (S,) when the odds were found last.
+        asked_s: (S,) when the odds were found last; NaN while there is news of the string.
         news: (N,) event time of the newest discharge that the odds know of.
         state: (N,) of the impedances, as the odds know them.
         p_6m, p_12m: (N,) odds; NaN where nothing is known.
@@ -99,13 +99,17 @@ def follow_life(
     """
     fresh = _is_new(learned.at_s, memory.news, rules.layout) | _is_new(state, memory.state, rules.layout)
     memory = replace(memory, news=learned.at_s, state=state)
+    if fresh.any():
+        memory = replace(memory, asked_s=np.where(fresh, nan, memory.asked_s))
+    has_asked = False
     for place, now_s in enumerate(readings.at_s.tolist()):
         if isnan(now_s):
             continue
         if not now_s - float(memory.at_s[place]) < WARMTH_EVERY_S:
             memory = _aged(memory, readings, place, rules)
-        if fresh[place] or not now_s - float(memory.asked_s[place]) < EVERY_S:
-            memory = _asked(memory, learned, now_s, place, rules)
+        # One string in a batch: none of them has to wait long, and no batch takes long.
+        if not has_asked and not now_s - float(memory.asked_s[place]) < EVERY_S:
+            memory, has_asked = _asked(memory, learned, now_s, place, rules), True
     return memory, LifeEstimate(memory.p_6m, memory.p_12m, memory.age_frac, memory.pace)
 
 
