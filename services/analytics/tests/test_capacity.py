@@ -218,11 +218,13 @@ class Resting:
         self.memory, self.at_s = SohMemory.empty(self.layout), self.record.ended_s
         self.findings: list[CapacityFinding] = []
 
-    def scan(self, mode: str, amps: float = 0.0, seconds: float = 10.0, records=(), degc: float = 20.0) -> None:
+    def scan(
+        self, mode: str, amps: float = 0.0, seconds: float = 10.0, records=(), degc: float = 20.0, is_discharging=False
+    ) -> None:
         self.at_s += seconds
         readings = readings_of(self.layout, Scan(self.at_s, 2.0, amps, degc))
         readings = replace(readings, unit_v=self.rested_v * CELLS)
-        said = ModeSaid(mode, self.at_s, "", False, NAN, "", self.at_s)
+        said = ModeSaid(mode, self.at_s, "", is_discharging, NAN, "", self.at_s)
         self.memory, self.estimate, found = follow_soh(self.memory, readings, [said], records, self.rules)
         self.findings += found
 
@@ -259,6 +261,16 @@ class TestRest:
         string.rest(0.0)
         assert string.estimate.method.tolist() == [0] * 4
 
+    @pytest.mark.parametrize("mode", ["discharge", "test"])
+    def test_a_rest_that_ends_in_a_load_proves_nothing(self, mode):
+        string = Resting(self.RULES)
+        string.rest(4.0)
+        string.scan(mode, 10.0, is_discharging=True)
+        for _ in range(60 * 9):
+            string.scan("rest", 0.0, 60.0)
+        assert not any(each.is_proven for each in string.findings)
+        assert "240 min of rest" in string.findings[-1].why
+
     def test_a_rest_that_nobody_saw_proves_nothing(self):
         string = Resting(self.RULES)
         string.rest(4.0)
@@ -269,6 +281,7 @@ class TestRest:
         string = Resting(self.RULES)
         string.rest(4.0, mode="open")
         string.scan("unknown")
+        string.scan("test")
         for _ in range(60 * 5):
             string.scan("rest", 0.0, 60.0)
         assert string.findings[-1].is_proven
