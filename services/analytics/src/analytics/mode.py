@@ -13,7 +13,7 @@ import numpy as np
 
 from analytics.discharge.detect import OnsetMemory, Sight, after_gap, follow_onset
 from analytics.mode_of_scan import LIVE, Aside, Wish, sentence, wished
-from analytics.mode_rules import ModeRules, StringModeRules
+from analytics.mode_rules import LONGEST_GAP_S, ModeRules, StringModeRules
 from analytics.modes import Mode
 from analytics.readings import Layout, Readings
 
@@ -90,6 +90,7 @@ class ModeSaid:
         began_s: event time of the onset; NaN while it does not.
         dated_by: what dated the onset: `step`, `current` or `first scan`; empty while there is none.
         at_s: event time of the newest scan; NaN before the first.
+        gap_s: longest time between two scans of this string over which anything is concluded.
     """
 
     mode: Mode
@@ -99,6 +100,7 @@ class ModeSaid:
     began_s: float
     dated_by: str
     at_s: float
+    gap_s: float = LONGEST_GAP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,9 @@ def follow_mode(
     heard = tuple(
         _heard(each, sight, site_s, string) for each, sight, string in zip(after, sights, rules.strings, strict=True)
     )
-    return ModeMemory(heard), tuple(_said(each) for each in heard)
+    return ModeMemory(heard), tuple(
+        _said(each, string.gap_s) for each, string in zip(heard, rules.strings, strict=True)
+    )
 
 
 def _sights(readings: Readings, rules: ModeRules) -> tuple[list[Sight], list[float]]:
@@ -249,8 +253,8 @@ def _heard(memory: StringModeMemory, sight: Sight, site_s: float, rules: StringM
     return replace(lost, onset=OnsetMemory()) if site_s - memory.site_s > SAME_AFTER_GAP_S else lost
 
 
-def _said(memory: StringModeMemory) -> ModeSaid:
+def _said(memory: StringModeMemory, gap_s: float) -> ModeSaid:
     onset = memory.onset
     return ModeSaid(
-        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s
+        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s, gap_s
     )

@@ -21,7 +21,6 @@ MOST_SAMPLES: Final = 4000
 FEWEST_SAMPLES: Final = 800
 MOST_VALUES: Final = 480_000  # per column: the memory of a room full of long strings has to fit on disk and in RAM
 MOST_SAID: Final = 240
-GAP_S: Final = 10.0
 LOST_AFTER_S: Final = 900.0
 WAITS_S: Final = 30.0  # for what follows, before the sign of the current decides
 SHORTEST_S: Final = 5.0  # a load step that the battery carried for a moment is no event
@@ -70,8 +69,8 @@ class Charge:
     uncounted_s: float = 0.0
     largest_a: float = 0.0
 
-    def count(self, at_s: float, discharge_a: float) -> "Charge":
-        """Return the charge after a scan; what flows back does not count."""
+    def count(self, at_s: float, discharge_a: float, gap_s: float) -> "Charge":
+        """Return the charge after a scan, bridging more than `gap_s` under protest; what flows back does not count."""
         if isnan(discharge_a):
             return self
         a = max(discharge_a, 0.0)
@@ -80,7 +79,7 @@ class Charge:
             return replace(self, at_s=at_s, a=a, largest_a=largest_a)
         dt_s = at_s - self.at_s
         ah = self.ah + 0.5 * (a + self.a) * dt_s / 3600.0
-        return Charge(ah, at_s, a, self.uncounted_s + (dt_s if dt_s > GAP_S else 0.0), largest_a)
+        return Charge(ah, at_s, a, self.uncounted_s + (dt_s if dt_s > gap_s else 0.0), largest_a)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recordi
     )
     for sample in before:
         if sample.at_s >= mode.began_s:
-            recording = _counted(recording, sample)
+            recording = _counted(recording, sample, mode.gap_s)
     return recording
 
 
@@ -162,10 +161,12 @@ def follow_recording(
     if not isnan(recording.over_s):
         return replace(recording, tail=tail, body=body, last_s=sample.at_s)
     if not mode.is_discharging:
-        return replace(_counted(recording, sample), tail=tail, body=body, over_s=sample.at_s)
+        return replace(_counted(recording, sample, mode.gap_s), tail=tail, body=body, over_s=sample.at_s)
     kind: Literal["outage", "test"] = "test" if mode.mode == "test" else recording.kind
     predictions = _said(recording.said, said)
-    return replace(_counted(recording, sample), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions)
+    return replace(
+        _counted(recording, sample, mode.gap_s), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions
+    )
 
 
 def ending_of(recording: Recording, mode: ModeSaid, at_s: float) -> Ending | None:
@@ -216,20 +217,22 @@ def finished(recording: Recording, string: str, ended_by: Ending) -> DischargeRe
     )
 
 
-def _counted(recording: Recording, sample: Sample) -> Recording:
+def _counted(recording: Recording, sample: Sample, gap_s: float) -> Recording:
     """Return the recording with one scan of the discharge counted."""
     before_s = recording.began_s if isnan(recording.last_s) else recording.last_s
     step_s = sample.at_s - before_s
     charge = recording.charge
     if isnan(charge.at_s) and not isnan(sample.discharge_a):
-        charge = charge.count(recording.began_s, sample.discharge_a)  # what flowed before it is taken as constant
-    charge = charge.count(sample.at_s, sample.discharge_a)
+        charge = charge.count(
+            recording.began_s, sample.discharge_a, gap_s
+        )  # what flowed before it is taken as constant
+    charge = charge.count(sample.at_s, sample.discharge_a, gap_s)
     has_load = isnan(sample.discharge_a) or sample.discharge_a > LOAD_FRAC * charge.largest_a
     return replace(
         recording,
         charge=charge,
         scans=recording.scans + 1,
-        missing_s=recording.missing_s + (step_s if step_s > GAP_S else 0.0),
+        missing_s=recording.missing_s + (step_s if step_s > gap_s else 0.0),
         last_s=sample.at_s,
         load_s=sample.at_s if has_load else recording.load_s,
         last_a=recording.last_a if isnan(sample.discharge_a) else sample.discharge_a,
@@ -252,7 +255,7 @@ def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Endi
     if recording.dated_by == "current":
         notes.append("its onset is dated by the current: the voltage fell too slowly to show a step")
     if recording.missing_s > 0.0:
-        notes.append(f"{recording.missing_s:.0f} s without a scan, in gaps of more than {GAP_S:.0f} s")
+        notes.append(f"{recording.missing_s:.0f} s without a scan")
     if recording.charge.uncounted_s > 0.0:
         notes.append(f"charge interpolated over {recording.charge.uncounted_s:.0f} s without a current")
     if not is_counted:
