@@ -1,7 +1,6 @@
 """Play a run of known charge to the estimator and to its rivals, through sensors that are not exact; and score them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from cellkeeper.contract.chemistry import Chemistry
 from bench.truth.run import Floats, Run
 
 STRING: Final = "s1"
+ANCHORED_FRAC: Final = 0.05
 SET_SD: Final = 0.02  # of capacity within a string, when nothing has been learned
 
 
@@ -67,7 +67,8 @@ class Told:
     @property
     def sharpness(self) -> float:
         """Median of two standard deviations over the error."""
-        return float(np.nanmedian(2.0 * self.sd_frac) / self.rmse)
+        known = self.sd_frac[np.isfinite(self.sd_frac)]
+        return float(np.median(2.0 * known) / self.rmse) if len(known) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +124,11 @@ def modes_of(run: Run) -> list[Mode]:
 
 
 def start_of(seen: Seen, error_frac: float, seed: int) -> Floats:
-    """Return first guesses (m,), wrong by as much up as down."""
-    truth = np.tile(seen.run.soc_frac[0], seen.draws)
-    signs = np.where(np.random.default_rng(seed).permutation(len(truth)) % 2, -1.0, 1.0)
-    return np.clip(truth + error_frac * signs, 0.0, 1.0)
+    """Return first guesses (m,): a large error is the same for all, up or down; one of an anchor anywhere up to it."""
+    truth, rng = np.tile(seen.run.soc_frac[0], seen.draws), np.random.default_rng(seed)
+    signs = np.where(rng.permutation(len(truth)) % 2, -1.0, 1.0)
+    size = rng.uniform(0.0, 1.0, len(truth)) if error_frac < ANCHORED_FRAC else np.ones(len(truth))
+    return np.clip(truth + error_frac * signs * size, 0.0, 1.0)
 
 
 def play(seen: Seen, chemistry: Chemistry, start_frac: Floats, start_sd: float, capacity_sd: float = SET_SD) -> Told:
@@ -158,15 +160,7 @@ def play(seen: Seen, chemistry: Chemistry, start_frac: Floats, start_sd: float, 
     return Told(soc, sd, np.tile(run.soc_frac, (1, draws)))
 
 
-type Rival = Callable[[Seen, Chemistry, Floats], Told]
-
-
 def with_tables(chemistry: Chemistry, fields: dict[str, object]) -> Chemistry:
     """Return the chemistry with tables found for one cell; whatever is impossible about them is refused."""
     estimate = type(chemistry.estimate).model_validate(chemistry.estimate.model_dump() | fields)
     return chemistry.model_copy(update={"estimate": estimate})
-
-
-def shifted(sensors: Sensors, **changes: float) -> Sensors:
-    """Return sensors with one more thing wrong."""
-    return replace(sensors, **changes)

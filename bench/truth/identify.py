@@ -10,15 +10,21 @@ from itertools import product
 from typing import Any, Final
 
 import numpy as np
+from analytics.soc.memory import REFERENCE_DEGC
 from analytics.soc.polarisation import BRANCH_PER_FRAC, resistance_factor
 
 from bench.truth.run import Floats, Run
 
-TAU1_S: Final = (10.0, 20.0, 40.0, 80.0)
-TAU2_S: Final = (300.0, 600.0, 1200.0, 2400.0)
-SMOOTH: Final = 3e-4  # weight of second differences, against runs of some thousand samples
+TAU1_S: Final = (10.0, 40.0, 80.0)
+TAU2_S: Final = (150.0, 300.0, 600.0)  # slower ones can not be told from the rested curve
+SMOOTH: Final = 0.1  # weight of the second differences of rested volts, as if each had so many of all samples
+SMOOTH_OHM: Final = 0.02  # of resistances
+RESTED_WEIGHT: Final = 10.0
+RESTED_S: Final = 900.0
+STILL_PER_AH: Final = 0.01
+PER_K: Final = 15.0  # a temperature coefficient is smoothed as what it does over so many kelvins
+RIDGE: Final = 1e-6
 LEAST_RISE_V: Final = 2e-5
-ANCHOR_DEGC: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +46,22 @@ def identify(
     """Return the tables that fit the first cell of these runs best."""
     coarse = np.linspace(0.0, 1.0, resistance_knots)
     by_degc = len({round(float(run.degc.mean()) / 5.0) for run in runs}) > 1
+    sizes = (len(knots), len(coarse) * by_degc, *[len(coarse)] * 3, int(has_branch))
     tries: list[tuple[float, float, float, Floats]] = []
     target = np.concatenate([run.unit_v[:, 0] for run in runs])
+    weight = np.concatenate([_weight(run) for run in runs])
     for tau1_s, tau2_s in product(TAU1_S, TAU2_S):
         columns = np.vstack(
             [_columns(run, (knots, coarse), (tau1_s, tau2_s), arrhenius_k, (by_degc, has_branch)) for run in runs]
         )
-        smooth = _smoothness((len(knots), len(knots) * by_degc, *[len(coarse)] * 3, int(has_branch)), len(target))
-        found = np.linalg.lstsq(np.vstack([columns, smooth]), np.append(target, np.zeros(len(smooth))), rcond=None)[0]
+        smooth = _smoothness(sizes, len(target))
+        weighed = columns * weight[:, None]
+        gram = weighed.T @ weighed + smooth.T @ smooth + RIDGE * np.eye(columns.shape[1])
+        found = np.linalg.solve(gram, weighed.T @ (target * weight))
         rms = float(np.sqrt(np.mean((columns @ found - target) ** 2)))
         tries.append((rms, tau1_s, tau2_s, found))
     rms, tau1_s, tau2_s, found = min(tries, key=lambda each: each[0])
-    parts = np.split(found, np.cumsum([len(knots), len(knots) * by_degc, *[len(coarse)] * 3]))
+    parts = np.split(found, np.cumsum(sizes[:-1]))
     return Tables(_fields(parts, knots, coarse, (tau1_s, tau2_s, arrhenius_k)), rms)
 
 
@@ -67,7 +77,7 @@ def _fields(
     return {
         "soc_frac": tuple(knots),
         "ocv_v": tuple(rising),
-        "ocv_v_per_k": tuple(np.clip(parts[1], -0.005, 0.005)),
+        "ocv_v_per_k": tuple(np.interp(knots, coarse, parts[1] / PER_K)) if len(parts[1]) else (),
         "tau1_s": constants[0],
         "tau2_s": constants[1],
         "arrhenius_k": constants[2],
@@ -85,11 +95,20 @@ def _columns(
     by_degc, has_branch = has
     blocks = [fine]
     if by_degc:
-        blocks.append(fine * (degc - ANCHOR_DEGC)[:, None])
+        blocks.append(coarse * ((degc - REFERENCE_DEGC) / PER_K)[:, None])
     blocks += [-coarse * slow[:, None] for slow in (rate, *(_lagged(run.at_s, rate, tau_s) for tau_s in taus_s))]
     if has_branch:
         blocks.append(-_branch(soc)[:, None])
     return np.hstack(blocks)
+
+
+def _weight(run: Run) -> Floats:
+    """Return how much each sample counts (T,): a rested voltage is the curve itself."""
+    weight, still_s = np.ones(len(run.at_s)), 0.0
+    for k, dt_s in enumerate(np.diff(run.at_s)):
+        still_s = still_s + dt_s if abs(run.discharge_a[k + 1]) < STILL_PER_AH * run.nominal_ah else 0.0
+        weight[k + 1] = 1.0 + RESTED_WEIGHT * min(still_s / RESTED_S, 1.0)
+    return weight
 
 
 def _hats(places: Floats, grid: Floats) -> Floats:
@@ -122,11 +141,11 @@ def _branch(soc: Floats) -> Floats:
 
 def _smoothness(sizes: Sequence[int], samples: int) -> Floats:
     rows: list[Floats] = []
-    for first, size in _places(sizes):
+    for table, (first, size) in enumerate(_places(sizes)):
         for k in range(first, first + size - 2):
             row = np.zeros(sum(sizes))
             row[k : k + 3] = (1.0, -2.0, 1.0)
-            rows.append(row * SMOOTH * np.sqrt(samples))
+            rows.append(row * (SMOOTH if table < 2 else SMOOTH_OHM) * np.sqrt(samples))
     return np.array(rows)
 
 

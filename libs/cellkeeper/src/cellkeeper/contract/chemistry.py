@@ -111,7 +111,8 @@ def read_profile(text: str, file: str) -> Chemistry:
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ProfileRefusedError(f"{file}: {where + ': ' if where else ''}{first['msg']}") from exc
+        said = first["msg"].removeprefix("Value error, ")
+        raise ProfileRefusedError(f"{file}: {where + ': ' if where else ''}{said}") from exc
     except (tomllib.TOMLDecodeError, TypeError) as exc:
         raise ProfileRefusedError(f"{file}: {exc}; correct the file") from exc
 

@@ -53,14 +53,14 @@ def steadied(past: StringPast, flow: Flow, time: Passed, rules: SocRules) -> tup
     known = flow.is_trusted & np.isfinite(past.slow_a)
     left = np.exp(-time.dt_s / SMOOTH_S)
     slow_a = np.where(known, left * past.slow_a + (1.0 - left) * flow.now_a, past.slow_a)
-    hour_s = np.where(time.is_gap, 0.0, past.hour_s + time.dt_s)
+    hour_s = np.where(time.is_long_gap, 0.0, past.hour_s + time.dt_s)
     is_over = hour_s >= STEADY_S
     is_same = np.abs(slow_a - past.hour_a) <= STEADY_FRAC * np.abs(slow_a) + rules.offset_a
     return (
         slow_a,
         np.where(is_over | np.isnan(past.hour_a), slow_a, past.hour_a),
         np.where(is_over, 0.0, hour_s),
-        np.where(is_over, is_same, past.steady & ~time.is_gap),
+        np.where(is_over, is_same, past.steady & ~time.is_long_gap),
     )
 
 
@@ -68,7 +68,7 @@ def still(past: StringPast, flow: Flow, time: Passed, rules: SocRules) -> Floats
     """Return so long (S,) no string current worth a name has flowed."""
     is_still = flow.is_trusted & (np.abs(flow.now_a) < STILL_PER_AH * rules.string_ah) & ~flow.is_charging
     is_still |= flow.is_open & (flow.high_a == flow.low_a)
-    kept = np.where(is_still & ~time.is_gap, past.still_s + time.dt_s, 0.0)
+    kept = np.where(is_still & ~time.is_long_gap, past.still_s + time.dt_s, 0.0)
     return np.where(time.is_new, kept, past.still_s)
 
 
@@ -77,31 +77,31 @@ def found(
     cell_v: Floats,
     seen: Sight,
     polar: Polarised,
-    strings: tuple[Flow, Passed, StringPast],
+    strings: tuple[Flow, Passed],
     rules: SocRules,
 ) -> Anchors:
     """Return what is known of the units.
 
     Args:
-        memory: of the last scan.
+        memory: counted up to this scan.
         cell_v: (N,) volts per cell; NaN without.
         seen: what the voltages tell.
         polar: slow voltages and temperature.
-        strings: their currents, times, and what is remembered of them after this scan.
+        strings: their currents and times.
         rules: of the site.
     """
-    flow, time, past = strings
+    flow, time = strings
     where = rules.layout.string_of
     full_s, is_full, full_sd = _full(memory, cell_v, polar, strings, rules)
     warmer_v = rules.full_v_per_k * (polar.degc - REFERENCE_DEGC)
-    is_kept = (flow.is_charging & ~time.is_gap & (flow.now_a < FLOAT_DEADBAND_PER_AH * rules.string_ah))[where]
+    is_kept = (flow.is_charging & ~time.is_long_gap & (flow.now_a < FLOAT_DEADBAND_PER_AH * rules.string_ah))[where]
     sags = cell_v < rules.hold_v + warmer_v  # without a reading nobody says that it does
     held = np.where(time.is_new[where], (memory.held | is_full) & is_kept & ~sags, memory.held)
     under_load = polar.rate_per_h > DISCHARGE_PER_AH
     is_empty = seen.is_seen & under_load & (cell_v <= rules.cutoff_v) & flow.is_trusted[where]
     open_frac = seen.sd_frac + 0.5 * (seen.high_frac - seen.low_frac)
     enough = open_frac < np.where(rules.is_flat, REST_FLAT_SD_FRAC, REST_SD_FRAC)
-    is_rested = seen.is_seen & enough & (past.still_s[where] >= rules.rest_s)
+    is_rested = seen.is_seen & enough & (memory.string.still_s[where] >= rules.rest_s)
     return Anchors(
         full_s=full_s,
         is_full=is_full,
@@ -115,17 +115,17 @@ def found(
 
 
 def _full(
-    memory: SocMemory, cell_v: Floats, polar: Polarised, strings: tuple[Flow, Passed, StringPast], rules: SocRules
+    memory: SocMemory, cell_v: Floats, polar: Polarised, strings: tuple[Flow, Passed], rules: SocRules
 ) -> tuple[Floats, Flags, Floats]:
     """Return so long the signs of a full unit have held, whether that is long enough, and its sd (N,) each."""
-    flow, time, past = strings
+    flow, time = strings
     where, unit = rules.layout.string_of, memory.unit
-    steady = past.steady | ~rules.full_steady | ~flow.is_trusted
+    steady = memory.string.steady | ~rules.full_steady | ~flow.is_trusted
     small = (flow.now_a >= -rules.full_a) & (flow.now_a <= FLOAT_DEADBAND_PER_AH * rules.string_ah)
     # Without a current sensor the mode has to say that the charger floats the string.
     signs = flow.is_charging & steady & np.where(flow.is_trusted, small, flow.is_float)
     at_v = rules.full_v + rules.full_v_per_k * (polar.degc - REFERENCE_DEGC)
-    holds = signs[where] & (cell_v >= at_v) & ~time.is_gap[where]
+    holds = signs[where] & (cell_v >= at_v) & ~time.is_long_gap[where]
     full_s = np.where(holds, unit.full_s + time.dt_s[where], np.where(time.is_new[where], 0.0, unit.full_s))
     surely = np.where(flow.is_trusted, 1.0, WITHOUT_CURRENT)[where]
     is_returned = unit.given_frac >= rules.returned_frac * unit.taken_frac

@@ -25,6 +25,7 @@ class Counted:
 
     soc_frac: Floats
     sd_frac: Floats
+    gain_cov: Floats
     kalman: Kalman
 
 
@@ -48,10 +49,12 @@ def count(
     unknown_ah = (np.hypot(zero_a, flow.blind_a) * hours)[where] + LEAK_PER_AH * rules.rated_ah * hours[where]
     given = np.maximum(-polar.moved_frac, 0.0)
     grown = unknown_ah / capacity.ah + LOSS_SD_PART * (lost + (1.0 - rules.coulombic_frac) * given)
-    gain_sd = np.hypot(capacity.sd_frac, rules.gain_sd_frac)
+    gain2 = capacity.sd_frac**2 + rules.gain_sd_frac**2
     moved = polar.moved_frac + lost
+    variance = memory.sd_frac**2 + polar.moved_frac * (polar.moved_frac * gain2 - 2.0 * memory.gain_cov)
     return Counted(
-        soc_frac=np.clip(memory.soc_frac - moved, 0.0, 1.0),
-        sd_frac=memory.sd_frac + gain_sd * np.abs(polar.moved_frac) + grown,
-        kalman=kalman.predicted(memory.kalman, moved, grown, gain_sd, polar.decay2, polar.v2_v),
+        soc_frac=np.minimum(np.maximum(memory.soc_frac - moved, 0.0), 1.0),
+        sd_frac=np.sqrt(np.maximum(variance, 0.0)) + grown,
+        gain_cov=memory.gain_cov - polar.moved_frac * gain2,
+        kalman=kalman.predicted(memory.kalman, moved, grown, gain2, polar.decay2, polar.v2_v),
     )

@@ -59,7 +59,7 @@ class Curves:
             low_v=low,
             per_v=(INVERSE_PLACES - 1) / (high - low),
             charge_frac=charge.ravel(),
-            charge_per_place=np.diff(charge, axis=1, append=charge[:, -1:]).ravel(),
+            charge_per_place=np.hstack([np.diff(charge, axis=1), np.diff(charge[:, -2:], axis=1)]).ravel(),
         )
 
 
@@ -93,8 +93,8 @@ class CurveOf:
 
 def place_of(curve_of: CurveOf, soc_frac: Floats) -> Places:
     """Return the place in the tables over charge that is nearest to each unit's charge (N,)."""
-    near = np.clip(soc_frac * (PLACES - 1) + 0.5, 0.0, PLACES - 1.0)
-    return np.asarray(near.astype(np.intp) + curve_of.start)
+    # A belief lies in [0, 1]: no need to clip it.
+    return np.asarray((soc_frac * (PLACES - 1) + 0.5).astype(np.intp) + curve_of.start)
 
 
 def rested_v(curves: Curves, curve_of: CurveOf, soc_frac: Floats) -> tuple[Floats, Floats]:
@@ -106,12 +106,12 @@ def rested_v(curves: Curves, curve_of: CurveOf, soc_frac: Floats) -> tuple[Float
 
 
 def charge_at(curves: Curves, curve_of: CurveOf, cell_v: Floats) -> Floats:
-    """Return the charge (N,) at which a cell of each unit's kind rests at this voltage; 0 below and 1 above its curve.
+    """Return the charge (N,) at which a cell of each unit's kind rests at this voltage.
 
+    Beyond both ends the curve goes on straight, below 0 and above 1: how uncertain a charge is does not vanish there.
     NaN stays NaN.
     """
-    along = np.clip((cell_v - curve_of.low_v) * curve_of.per_v, 0.0, INVERSE_PLACES - 1.0)
-    known = np.nan_to_num(along)
-    place = known.astype(np.intp)
+    along = (cell_v - curve_of.low_v) * curve_of.per_v
+    place = np.fmax(np.fmin(along, INVERSE_PLACES - 1.0), 0.0).astype(np.intp)  # both take the number beside a NaN
     at = place + curve_of.inverse_start
     return curves.charge_frac.take(at) + curves.charge_per_place.take(at) * (along - place)

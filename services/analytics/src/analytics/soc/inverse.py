@@ -12,14 +12,17 @@ from typing import Final
 import numpy as np
 
 from analytics.readings import Flags, Floats
+from analytics.soc.counting import Counted
 from analytics.soc.curves import charge_at, place_of
 from analytics.soc.memory import REFERENCE_DEGC
 from analytics.soc.polarisation import Polarised
 from analytics.soc.rules import SocRules
 
-SENSOR_SD_V: Final = 0.0015  # of a module, per cell: noise, rounding and gain
-MODEL_SD_FRAC: Final = 0.10  # of what the current leaves in the voltage
-NOISE_FRAC2_S: Final = 0.01  # variance of one reading over the time it stands for
+SENSOR_SD_V: Final = 0.0005  # of a module, per cell: noise, rounding and gain
+TEMPERATURE_SD_V_PER_K: Final = 1e-4  # of a rested curve's temperature coefficient
+MODEL_SD_FRAC: Final = 0.15  # of what the current leaves in the voltage
+NOISE_FRAC2_S: Final = 0.0015  # variance of one reading over the time it stands for
+FIRST_S: Final = 60.0  # the first reading counts as if it had been seen for so long
 LARGEST_MOVE_FRAC: Final = 0.045  # of one scan, unless it is the first
 UNSEEN_RATE_FRAC: Final = 0.5  # of the present current, where nobody saw how long it flows
 UNSEEN_PER_AH: Final = 0.02  # A per Ah that may have flowed just before
@@ -51,12 +54,10 @@ class Doubt:
     Attributes:
         unsettled: how much of the slow voltages is unknown because nobody saw the past, 0 to 1.
         is_blocked: charging, of a chemistry whose voltage then only tells what the charge is not above.
-        is_step: the current jumped in this scan.
     """
 
     unsettled: Floats
     is_blocked: Flags
-    is_step: Flags
 
 
 def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rules: SocRules) -> Sight:
@@ -76,38 +77,54 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
     high_v = rested + polar.high_v
     in_doubt_v = MODEL_SD_FRAC * (np.abs(polar.drop_v) + np.abs(polar.v1_v) + np.abs(polar.v2_v))
     unseen_v = doubt.unsettled * polar.ohm_ah * (UNSEEN_RATE_FRAC * np.abs(polar.rate_per_h) + UNSEEN_PER_AH)
-    sd_v = np.hypot(rules.ocv_sd_v, SENSOR_SD_V) + in_doubt_v + unseen_v
+    away_v = TEMPERATURE_SD_V_PER_K * (polar.degc - REFERENCE_DEGC)
+    sd_v = np.sqrt(rules.ocv_sd_v**2 + away_v**2 + SENSOR_SD_V**2) + in_doubt_v + unseen_v
     at, of = rules.curves, rules.curve_of
-    low, high = charge_at(at, of, low_v), charge_at(at, of, high_v)
+    high = charge_at(at, of, high_v)
+    low = charge_at(at, of, low_v) if (low_v != high_v).any() else high
+    # Straight on beyond the ends, so that a voltage above the curve is not taken for certainty.
     sd = np.maximum(charge_at(at, of, high_v + sd_v) - high, low - charge_at(at, of, low_v - sd_v))
     is_blocked = doubt.is_blocked | ((rules.surface_v > 0.0) & (polar.surface > SURFACE_BLIND))
-    low = np.where(is_blocked, 0.0, low)
-    return Sight(low, high, sd, np.isfinite(cell_v) & ~doubt.is_step)
+    low = np.where(is_blocked, 0.0, np.minimum(np.maximum(low, 0.0), 1.0))
+    return Sight(low, np.minimum(np.maximum(high, 0.0), 1.0), sd, np.isfinite(cell_v))
 
 
-def corrected(
-    soc_frac: Floats, sd_frac: Floats, seen: Sight, dt_s: Floats, is_first: Flags
-) -> tuple[Floats, Floats, Flags]:
-    """Return charge, its standard deviation and whether the voltage moved it, (N,) each.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Belief after the voltages were seen; (N,) each, see `SocMemory`; `is_moved`: the voltage had a say."""
+
+    soc_frac: Floats
+    sd_frac: Floats
+    gain_cov: Floats
+    is_moved: Flags
+
+
+def corrected(counted: Counted, seen: Sight, dt_s: Floats, is_first: Flags) -> Moved:
+    """Return the belief after the voltages were seen.
 
     The part of the variance that the table leaves open is never taken away: the estimate cannot claim to know more
     than its curve does. A voltage that contradicts the estimate for long makes it less sure, then moves it.
 
     Args:
-        soc_frac: (N,) belief.
-        sd_frac: (N,) its standard deviation.
+        counted: belief before.
         seen: what the voltages tell.
         dt_s: (N,) since the last scan.
         is_first: (N,) nothing was told of the unit yet: it may move at once.
     """
+    soc_frac = counted.soc_frac
     target = np.minimum(np.maximum(soc_frac, seen.low_frac), seen.high_frac)
     apart = np.where(seen.is_seen, target - soc_frac, 0.0)
     open_frac2 = (seen.sd_frac + 0.5 * (seen.high_frac - seen.low_frac)) ** 2
-    variance = sd_frac**2
+    variance = counted.sd_frac**2
     against = apart**2 - CONTRADICTED_SD2 * (variance + seen.sd_frac**2)
     variance = variance + np.fmax(against, 0.0) * np.minimum(dt_s / CONTRADICTED_S, 1.0)
     excess = np.where(seen.is_seen, np.fmax(variance - open_frac2, 0.0), 0.0)
-    gain = excess / (excess + NOISE_FRAC2_S / np.maximum(dt_s, 1.0))
+    gain = excess / (excess + NOISE_FRAC2_S / np.where(is_first, FIRST_S, np.maximum(dt_s, 1.0)))
     limit = np.where(is_first, 1.0, LARGEST_MOVE_FRAC)
     move = np.minimum(np.maximum(gain * apart, -limit), limit)
-    return soc_frac + move, np.sqrt(np.fmax(variance - gain * excess, 0.0)), gain > 0.0
+    return Moved(
+        soc_frac=soc_frac + move,
+        sd_frac=np.sqrt(np.fmax(variance - gain * excess, 0.0)),
+        gain_cov=counted.gain_cov * (1.0 - gain),
+        is_moved=gain > 0.0,
+    )

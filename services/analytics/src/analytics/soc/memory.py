@@ -39,6 +39,7 @@ class StringPast:
 
     Attributes:
         at_s: (S,) event time of the newest scan; NaN before the first.
+        looked_s: (S,) of the newest one whose volts were looked at; NaN before the first.
         behind_s: (S,) event time of the newest scan that came out of order; minus infinity without one.
         behind: (S,) how many of those came in a row, each newer than the one before.
         discharge_a: (S,) current of the newest scan as the sensor said it; NaN without.
@@ -51,6 +52,7 @@ class StringPast:
     """
 
     at_s: Floats
+    looked_s: Floats
     behind_s: Floats
     behind: Counts
     discharge_a: Floats
@@ -124,6 +126,8 @@ class SocMemory:
         string: seen of the strings.
         unit: seen of the units.
         soc_frac, sd_frac: (N,) belief of the charge, in [0, 1].
+        gain_cov: (N,) covariance of that charge with the relative error of current over capacity: what was counted out
+            wrong comes back when it is counted in.
         kalman: a second opinion for sloped curves, the means of correction for flat ones.
         source: (N,) of the last estimate.
         anchored_at_s: (N,) event time of the last anchor; NaN without.
@@ -134,6 +138,7 @@ class SocMemory:
     unit: UnitPast
     soc_frac: Floats
     sd_frac: Floats
+    gain_cov: Floats
     kalman: Kalman
     source: Codes
     anchored_at_s: Floats
@@ -171,6 +176,7 @@ class SocMemory:
             ),
             soc_frac=soc_frac,
             sd_frac=sd_frac,
+            gain_cov=np.zeros(units),
             kalman=Kalman.begin(soc_frac, sd_frac),
             source=np.zeros(units, dtype=np.uint8),
             anchored_at_s=np.full(units, np.nan),
@@ -181,6 +187,7 @@ class SocMemory:
 def _no_past(strings: int) -> StringPast:
     return StringPast(
         at_s=np.full(strings, np.nan),
+        looked_s=np.full(strings, np.nan),
         behind_s=np.full(strings, -np.inf),
         behind=np.zeros(strings, dtype=np.int64),
         discharge_a=np.full(strings, np.nan),

@@ -83,7 +83,7 @@ def polarise(
         table.take(place) * grown for table in (rules.curves.r0_ohm_ah, rules.curves.r1_ohm_ah, rules.curves.r2_ohm_ah)
     )
     decay1, decay2 = np.exp(-time.dt_s / rules.tau1_s)[where], np.exp(-time.dt_s / rules.tau2_s)[where]
-    branch_left = np.exp(-BRANCH_PER_FRAC * np.abs(moved))
+    branch_left = 1.0 / (1.0 + BRANCH_PER_FRAC * np.abs(moved))  # exp(-x) for the small steps of scans
     ohm_ah = r0 + r1 + r2
     return Polarised(
         moved_frac=moved,
@@ -93,8 +93,8 @@ def polarise(
         decay2=decay2,
         ohm_ah=ohm_ah,
         r2_ohm_ah=r2,
-        low_v=((flow.low_a - flow.now_a) / rules.string_ah)[where] * ohm_ah,
-        high_v=((flow.high_a - flow.now_a) / rules.string_ah)[where] * ohm_ah,
+        low_v=_hidden_v(flow.low_a - flow.now_a, ohm_ah, rules),
+        high_v=_hidden_v(flow.high_a - flow.now_a, ohm_ah, rules),
         rate_per_h=rate,
         degc=degc,
         branch=branch_left * unit.branch + (1.0 - branch_left) * np.sign(moved),
@@ -102,9 +102,16 @@ def polarise(
     )
 
 
+def _hidden_v(hidden_a: Floats, ohm_ah: Floats, rules: SocRules) -> Floats:
+    """Return what a current (S,) that no sensor tells does to the volts (N,)."""
+    if not hidden_a.any():
+        return np.zeros(len(ohm_ah))
+    return np.asarray((hidden_a / rules.string_ah)[rules.layout.string_of] * ohm_ah)
+
+
 def resistance_factor(degc: Floats, arrhenius_k: Floats) -> Floats:
     """Return by how much resistance is larger than at 25 °C (N,); at least and at most what -30 and 70 °C give."""
-    kelvin = np.clip(degc, COLDEST_DEGC, WARMEST_DEGC) + KELVIN
+    kelvin = np.minimum(np.maximum(degc, COLDEST_DEGC), WARMEST_DEGC) + KELVIN
     return np.asarray(np.exp(arrhenius_k * (1.0 / kelvin - 1.0 / (REFERENCE_DEGC + KELVIN))))
 
 
@@ -113,5 +120,5 @@ def _surface(surface: Floats, flow: Flow, time: Passed, moved: Floats, rules: So
     where = rules.layout.string_of
     left = np.exp(-time.dt_s / np.where(flow.is_charging, SURFACE_RISE_S, rules.surface_s))[where]
     charged = flow.is_charging[where]
-    fallen = surface * left * np.exp(-np.maximum(moved, 0.0) / SURFACE_DISCHARGE_FRAC)
+    fallen = surface * left / (1.0 + np.maximum(moved, 0.0) / SURFACE_DISCHARGE_FRAC)
     return np.where(charged, 1.0 - (1.0 - surface) * left, fallen)

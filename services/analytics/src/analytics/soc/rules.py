@@ -13,10 +13,25 @@ from analytics.readings import Flags, Floats, Layout
 from analytics.soc.curves import PLACES, CurveOf, Curves
 
 MONTH_S: Final = 30.0 * 86_400.0
-OFFSET_PER_AH: Final = 0.0005  # sd of a current sensor's zero, A per Ah: a good one of the string's size
-GAIN_SD_FRAC: Final = 0.005  # of a current sensor
-GAP_S: Final = 30.0  # three times what the contract allows between two scans
 NEVER_S: Final = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """How good the readings of a site are.
+
+    Attributes:
+        offset_per_ah: sd of a current sensor's zero, A per Ah: of a good one of the string's size.
+        gain_sd_frac: of a current sensor.
+        gap_s: longest time between two scans over which something is concluded: three times what a site scans at.
+    """
+
+    offset_per_ah: float = 0.0005
+    gain_sd_frac: float = 0.005
+    gap_s: float = 30.0
+
+
+PLAIN: Final = Instruments()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,7 @@ class SocRules:
         middle_ohm_ah: (S,) resistance that answers at once, in the middle of the curve.
         is_flat: (N,) its voltage tells nothing in the middle.
         ocv_sd_v, hysteresis_v, surface_v: (N,) see `EstimateProfile`.
+        table_v2: (N,) variance of a rested voltage about its branch of the curve.
         surface_s: (S,) the same.
         arrhenius_k, coulombic_frac: (N,) the same.
         tau1_s, tau2_s: (S,) the same.
@@ -45,7 +61,9 @@ class SocRules:
         rest_s: (N,) until a voltage is rested; very long where it never is.
         offset_a: (S,) sd of the zero of the string's current sensor.
         gain_sd_frac: of current sensors.
-        gap_s: longest time between two scans in which nothing happens that they do not show; a slow source has more.
+        gap_s: see `Instruments`.
+        validated_on: of each string's chemistry, S of them: measured cells that its figures were held against, empty
+            where none; whoever shows an estimate shows this.
     """
 
     layout: Layout
@@ -57,6 +75,7 @@ class SocRules:
     is_flat: Flags
     ocv_sd_v: Floats
     hysteresis_v: Floats
+    table_v2: Floats
     surface_v: Floats
     surface_s: Floats
     arrhenius_k: Floats
@@ -76,7 +95,8 @@ class SocRules:
     rest_s: Floats
     offset_a: Floats
     gain_sd_frac: float
-    gap_s: float = GAP_S
+    gap_s: float
+    validated_on: tuple[str, ...]
 
     @classmethod
     def of(
@@ -84,8 +104,7 @@ class SocRules:
         layout: Layout,
         profiles: Mapping[str, Chemistry],
         rated_ah: Mapping[str, float],
-        offset_per_ah: float = OFFSET_PER_AH,
-        gain_sd_frac: float = GAIN_SD_FRAC,
+        instruments: Instruments = PLAIN,
     ) -> Self:
         """Return the rules of a site.
 
@@ -93,8 +112,7 @@ class SocRules:
             layout: of its units.
             profiles: chemistry of each string by its id, with the site's own values in it.
             rated_ah: of each string by its id.
-            offset_per_ah: sd of the current sensors' zero, A per Ah.
-            gain_sd_frac: of the current sensors.
+            instruments: how good its readings are.
 
         Raises:
             KeyError: a string of the layout has no chemistry or no rating.
@@ -124,6 +142,7 @@ class SocRules:
             is_flat=np.array([chemistry.estimate.curve == "flat" for chemistry in chosen])[layout.string_of],
             ocv_sd_v=unit("estimate.ocv_sd_v"),
             hysteresis_v=unit("estimate.hysteresis_v"),
+            table_v2=unit("estimate.ocv_sd_v") ** 2 + 0.25 * unit("estimate.hysteresis_v") ** 2,
             surface_v=unit("estimate.surface_v"),
             surface_s=each("estimate.surface_s"),
             arrhenius_k=unit("estimate.arrhenius_k"),
@@ -141,8 +160,10 @@ class SocRules:
             returned_frac=unit("estimate.full.returned_frac"),
             full_sd_frac=unit("estimate.full.sd_frac"),
             rest_s=np.array([chemistry.estimate.rest_s or NEVER_S for chemistry in chosen])[layout.string_of],
-            offset_a=ah * offset_per_ah,
-            gain_sd_frac=gain_sd_frac,
+            offset_a=ah * instruments.offset_per_ah,
+            gain_sd_frac=instruments.gain_sd_frac,
+            gap_s=instruments.gap_s,
+            validated_on=tuple(chemistry.estimate.validated_on for chemistry in chosen),
         )
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import Counts, StringPast
 
+LONG_GAP_S: Final = 900.0  # a discharge and its whole recharge do not fit into less
 BEHIND_SCANS: Final = 5  # so many in a row, each newer than the one before: the clock was set back
 
 
@@ -19,12 +20,14 @@ class Passed:
         dt_s: since the last scan of the string; 0 for its first, and where there is nothing new.
         is_new: the batch holds a scan of this string that is newer than the last.
         is_gap: nobody saw what happened in between.
+        is_long_gap: and it may have been a discharge that was recharged.
         at_s, behind_s, behind: see `StringPast`.
     """
 
     dt_s: Floats
     is_new: Flags
     is_gap: Flags
+    is_long_gap: Flags
     at_s: Floats
     behind_s: Floats
     behind: Counts
@@ -32,8 +35,6 @@ class Passed:
 
 def passed(past: StringPast, at_s: Floats, gap_s: float) -> Passed:
     """Return how far each string's time moved to its scan at `at_s` (S,), NaN where the batch holds none.
-
-    A step longer than `gap_s` is a gap.
 
     A clock that was set back shows as several scans in a row that are older than the newest, each newer than the one
     before: they are then taken as the new time. What happened in between is unknown, as in a gap.
@@ -51,6 +52,7 @@ def passed(past: StringPast, at_s: Floats, gap_s: float) -> Passed:
         dt_s=np.where(is_forward, step_s, 0.0),
         is_new=is_new,
         is_gap=(is_forward & (step_s > gap_s)) | is_set_back,
+        is_long_gap=(is_forward & (step_s > max(gap_s, LONG_GAP_S))) | is_set_back,
         at_s=np.where(is_new, at_s, past.at_s),
         behind_s=np.where(is_late & ~is_set_back, at_s, np.where(is_new, -np.inf, past.behind_s)),
         behind=np.where(is_set_back, 0, behind),

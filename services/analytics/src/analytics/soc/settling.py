@@ -8,6 +8,7 @@ import numpy as np
 from analytics.readings import Codes, Flags, Floats
 from analytics.soc.anchors import Anchors
 from analytics.soc.current import Flow
+from analytics.soc.inverse import Moved
 from analytics.soc.kalman import Corrected
 from analytics.soc.memory import Kalman, SocEstimate, SocMemory, Source
 from analytics.soc.rules import SocRules
@@ -24,18 +25,19 @@ class Settled:
 
     soc_frac: Floats
     sd_frac: Floats
+    gain_cov: Floats
     kalman: Kalman
     is_moved: Flags
     is_anchor: Flags
 
 
-def settle(first: tuple[Floats, Floats, Flags], second: Corrected, known: Anchors, rules: SocRules) -> Settled:
-    """Return the belief: of the inverse filter (charge, sd, moved) or, on flat curves, the other; then anchors."""
+def settle(first: Moved, second: Corrected, known: Anchors, rules: SocRules) -> Settled:
+    """Return the belief: of the inverse filter or, on flat curves, of the other; then what the anchors say."""
     flat, filtered = rules.is_flat, second.kalman
-    soc = np.where(flat, filtered.soc_frac, first[0])
-    sd = np.where(flat, np.sqrt(filtered.ss), first[1])
+    soc = np.where(flat, filtered.soc_frac, first.soc_frac)
+    sd = np.where(flat, np.sqrt(filtered.ss), first.sd_frac)
     is_full = known.is_full | known.held
-    apart = np.abs(soc - known.end_frac) > OVERRULED_SD * np.hypot(sd, known.end_sd_frac)
+    apart = (soc - known.end_frac) ** 2 > OVERRULED_SD**2 * (sd**2 + known.end_sd_frac**2)
     at_end = (known.is_empty | (known.is_rested & flat)) & ((sd > known.end_sd_frac) | apart)
     if at_end.any():
         soc, sd = np.where(at_end, known.end_frac, soc), np.where(at_end, known.end_sd_frac, sd)
@@ -44,8 +46,9 @@ def settle(first: tuple[Floats, Floats, Flags], second: Corrected, known: Anchor
     return Settled(
         soc_frac=soc,
         sd_frac=sd,
+        gain_cov=np.where(is_set, 0.0, first.gain_cov),
         kalman=_restarted(filtered, is_set, soc, sd) if is_set.any() else filtered,
-        is_moved=np.where(flat, second.is_moved, first[2]),
+        is_moved=np.where(flat, second.is_moved, first.is_moved),
         is_anchor=known.is_full | known.is_empty | known.is_rested,
     )
 
