@@ -12,7 +12,7 @@ from analytics.analyse.series import Series
 from analytics.dossier.context import DossierContext
 from analytics.mode_rules import ModeRules
 from analytics.readings import Layout
-from analytics.soc.rules import SocRules
+from analytics.soc.rules import Instruments, SocRules
 from analytics.soh.rules import RestedCurve, SohRules, StringSohRules
 
 STRING: Final = "file"
@@ -116,7 +116,7 @@ def rules_of(battery: Battery, series: Series) -> Rules:
     return Rules(
         layout=layout,
         mode=ModeRules.of(layout, {STRING: profile}, rated, scan_s=series.gap_s / 3.0),
-        soc=replace(SocRules.of(layout, {STRING: profile}, rated), gap_s=series.gap_s),
+        soc=SocRules.of(layout, {STRING: profile}, rated, Instruments(gap_s=series.gap_s)),
         soh=SohRules.of(layout, {STRING: soh}),
     )
 
