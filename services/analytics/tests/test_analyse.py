@@ -16,6 +16,7 @@ from analytics.analyse.errors import AnalyseError
 from analytics.analyse.series import series_of, with_string_values
 from analytics.analyse.sign import SignEvidence, sign_evidence
 from analytics.analyse.sources import known_layout, long_rows, names_in, rows_of
+from analytics.reports.verify import verify
 from cellkeeper.contract.recorded_rows import BadRow, RecordedRow, RowLayout
 from typer.testing import CliRunner
 
@@ -52,7 +53,17 @@ def gel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gel")
     out = [option for name in ("t.csv", "t.parquet", "p.svg", "p.png") for option in ("--out", folder / name)]
     result = run(
-        GEL, *GEL_BATTERY, *GEL_COLUMNS, "--sign", "discharge", "--test", "--table", "20:0.9,10:1.7,5:3.1", *out
+        GEL,
+        *GEL_BATTERY,
+        *GEL_COLUMNS,
+        "--sign",
+        "discharge",
+        "--test",
+        "--table",
+        "20:0.9,10:1.7,5:3.1",
+        "--dossier",
+        folder,
+        *out,
     )
     return result.output, folder
 
@@ -86,6 +97,14 @@ def test_the_table_has_a_row_per_usable_row_and_charge_falls_in_the_discharge(ge
     assert table.column("measured_at").type == pa.timestamp("ms", "UTC")
 
 
+def test_every_discharge_gets_a_dossier_that_verifies(gel):
+    _, folder = gel
+    record = folder / "file_20170329T003437Z_test.json"
+    assert verify(record, None, folder).is_intact
+    assert verify(record.with_name(f"{record.stem}-units.csv"), None, folder).is_intact
+    assert record.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_a_plot_is_written_in_both_forms(gel):
     _, folder = gel
     assert "<svg" in (folder / "p.svg").read_text()[:600]
@@ -111,8 +130,10 @@ def test_without_a_temperature_no_capacity_is_proven(tmp_path):
 @pytest.mark.parametrize(
     ("file", "options"), [(GEL, (*GEL_BATTERY, *GEL_COLUMNS)), (LEAF, (*LEAF_OPTIONS, "--sign", "discharge"))]
 )
-def test_a_wrong_sign_is_said(file, options):
-    output = run(file, *options).output
+def test_a_wrong_sign_is_said(tmp_path, file, options):
+    short = tmp_path / file.name
+    short.write_text("".join(file.read_text().splitlines(keepends=True)[:700]))
+    output = run(short, *options).output
     assert "THE CURRENT SEEMS TO HAVE THE OTHER SIGN" in output
     assert "state of health at the end: not proven" in output
 

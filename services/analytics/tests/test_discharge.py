@@ -13,7 +13,7 @@ from analytics.mode import Told, follow_mode
 from analytics.readings import Readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from string_scans import NAN, NOW_S, Player, Scan, layout_of, readings_of, sagging, steady
+from string_scans import NAN, NOW_S, Player, Scan, layout_of, readings_of, rules_of, sagging, steady
 
 FLOAT_V = 2.26
 
@@ -160,6 +160,15 @@ class TestBadData:
         assert "60 s without a scan" in record.notes[0]
         assert "charge interpolated over 60 s" in record.notes[1]
 
+    def test_slow_scans_with_jitter_are_no_gaps(self):
+        layout = layout_of()
+        scans = [*steady(NOW_S, 60.0, FLOAT_V, -0.1, 10.0), *sagging(NOW_S + 70.0, 1200.0, 2.10, 1.95, 50.0, 10.0)]
+        scans += steady(scans[-1].at_s + 10.0, 60.0, 2.15, -20.0, 10.0)
+        late = [replace(scan, at_s=scan.at_s + 0.3 * (place % 3)) for place, scan in enumerate(scans)]
+        record = recorded(late, layout=layout, rules=rules_of(layout, scan_s=10.0))
+        assert record.missing_s == 0.0
+        assert record.moved_ah == pytest.approx(50.0 * 1200.0 / 3600.0, rel=0.01)
+
     def test_a_current_that_is_lost_for_most_of_the_time_gives_no_charge(self):
         scans = outage(600.0)
         scans = [replace(scan, discharge_a=NAN) if 50 < place < 500 else scan for place, scan in enumerate(scans)]
@@ -292,7 +301,7 @@ def test_charge_is_the_trapezoid_over_the_known_currents(steps, lost):
     charge, at_s, known = Charge(), 0.0, []
     for place, (dt_s, a) in enumerate(steps):
         at_s += dt_s
-        charge = charge.count(at_s, NAN if place in lost else a)
+        charge = charge.count(at_s, NAN if place in lost else a, 10.0)
         if place not in lost:
             known.append((at_s, a))
     if not known:

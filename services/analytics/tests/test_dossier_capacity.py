@@ -176,6 +176,34 @@ def test_whatever_is_missing_it_never_raises_and_unread_units_have_no_numbers(da
         assert abs(capacity.frac - 1.0) < 0.15
 
 
+def test_a_record_of_a_few_samples_proves_nothing_of_the_hours_between():
+    record = record_of(Room())
+    few = {n: getattr(record, n)[:14] for n in ("at_s", "discharge_a", "string_v", "ambient_degc", "unit_v", "degc")}
+    dossier = dossier_of(DossierBasis(replace(record, **few), context_of(Room())))
+    assert dossier.verdict == "not_proven"
+    assert "of the time only" in " ".join(dossier.capacity.reasons)
+
+
+def test_the_voltage_that_recovers_when_the_load_is_off_does_not_hide_the_end():
+    record = record_of(Room(units=4))
+    last = np.flatnonzero(record.at_s <= record.ended_s)[-1]
+    amps, volts = record.discharge_a.copy(), record.string_v.copy()
+    amps[last], volts[last - 1 : last + 1] = 0.03 * amps[last - 1], 1.05 * volts[last]  # the current comes a scan late
+    changed = replace(record, discharge_a=amps, string_v=volts)
+    found = dossier_of(DossierBasis(changed, context_of(Room(units=4)))).capacity
+    assert found.proof == "proven"
+    assert abs(found.frac - 1.0) < 0.01
+
+
+def test_what_is_no_number_is_unknown():
+    record = record_of(Room(units=4, samples=60))
+    unit_v = record.unit_v.copy()
+    unit_v[30, 1], unit_v[:, 2] = np.inf, -np.inf
+    dossier = dossier_of(DossierBasis(replace(record, unit_v=unit_v), context_of(Room(units=4))))
+    assert next(row for row in dossier.units if row.cell == 3).readings == 0
+    assert all(row.end_v is None or np.isfinite(row.end_v) for row in dossier.units)
+
+
 def test_the_order_of_samples_does_not_matter():
     record = record_of(Room(units=4, samples=60))
     turned = replace(

@@ -106,6 +106,8 @@ def test_csv_files_hold_the_numbers_and_empty_fields_for_what_is_unknown():
 
 def test_the_same_record_gives_the_same_bytes_and_another_one_another_hash(tmp_path):
     basis = basis_of(Room(samples=60, units=4))
+    markup = replace(basis.context, site_name="<b>A & B</b> <para>", string_name="<i>")  # is text, and no markup
+    basis = replace(basis, context=markup)
     one, two = (write_dossier(basis, tmp_path / name) for name in ("one", "two"))
     for a, b in zip((one.pdf, *one.csv), (two.pdf, *two.csv), strict=True):
         assert a.name == b.name
@@ -132,12 +134,6 @@ def test_a_document_that_cannot_be_set_says_so():
     grid = Grid(("a",), (("word " * 12_000,),), (1.0,), ("l",))
     with pytest.raises(PaperError, match="cannot be set"):
         pdf_of(Document("title", "", "", "", "", "", (grid,)))
-
-
-def test_markup_in_names_is_text_and_not_markup():
-    context = context_of(Room(), site_name="<b>A & B</b> <para>", string_name="<i>")
-    pdf = pdf_of(document_of(dossier_of(DossierBasis(record_of(Room(samples=60, units=4)), context))))
-    assert pdf.startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(

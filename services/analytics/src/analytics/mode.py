@@ -12,8 +12,8 @@ from typing import Final, Self
 import numpy as np
 
 from analytics.discharge.detect import OnsetMemory, Sight, after_gap, follow_onset
-from analytics.mode_of_scan import LIVE, Aside, Wish, wished
-from analytics.mode_rules import ModeRules, StringModeRules
+from analytics.mode_of_scan import LIVE, Aside, Wish, sentence, wished
+from analytics.mode_rules import LONGEST_GAP_S, ModeRules, StringModeRules
 from analytics.modes import Mode
 from analytics.readings import Layout, Readings
 
@@ -34,6 +34,7 @@ class StringModeMemory:
         mode: that holds.
         since_s: event time of its begin.
         why: in words, as of that begin.
+        reason: the same without numbers.
         wish: what the last scans showed instead, while that has not held for long enough.
         wish_s: since when; NaN while they show nothing else.
         at_s: event time of the newest scan; NaN before the first.
@@ -46,6 +47,7 @@ class StringModeMemory:
     mode: Mode = "unknown"
     since_s: float = nan
     why: str = "no scan yet"
+    reason: str = "no scan yet"
     wish: Mode = "unknown"
     wish_s: float = nan
     at_s: float = nan
@@ -54,6 +56,14 @@ class StringModeMemory:
     was_mode: Mode = "unknown"
     was_since_s: float = nan
     onset: OnsetMemory = field(default_factory=OnsetMemory)
+
+    def at(self, at_s: float, usable_s: float, onset: OnsetMemory) -> "StringModeMemory":
+        """Return the memory after a scan that changes no mode; several times as fast as `replace`, in every scan."""
+        site_s = self.site_s + (at_s - self.at_s)
+        return StringModeMemory(
+            self.mode, self.since_s, self.why, self.reason, self.wish, self.wish_s, at_s, usable_s, site_s,
+            self.was_mode, self.was_since_s, onset,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class ModeSaid:
         began_s: event time of the onset; NaN while it does not.
         dated_by: what dated the onset: `step`, `current` or `first scan`; empty while there is none.
         at_s: event time of the newest scan; NaN before the first.
+        gap_s: longest time between two scans of this string over which anything is concluded.
     """
 
     mode: Mode
@@ -89,6 +100,7 @@ class ModeSaid:
     began_s: float
     dated_by: str
     at_s: float
+    gap_s: float = LONGEST_GAP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,9 @@ def follow_mode(
     heard = tuple(
         _heard(each, sight, site_s, string) for each, sight, string in zip(after, sights, rules.strings, strict=True)
     )
-    return ModeMemory(heard), tuple(_said(each) for each in heard)
+    return ModeMemory(heard), tuple(
+        _said(each, string.gap_s) for each, string in zip(heard, rules.strings, strict=True)
+    )
 
 
 def _sights(readings: Readings, rules: ModeRules) -> tuple[list[Sight], list[float]]:
@@ -177,18 +191,24 @@ def _step(before: StringModeMemory, sight: Sight, rules: StringModeRules, aside:
     memory = _arrived(before, sight.at_s, rules)
     if isnan(sight.cell_v):
         if sight.at_s - memory.usable_s <= rules.gap_s:
-            return memory
-        return _lost(memory, sight.at_s, "too few readings of its units")
+            return memory.at(sight.at_s, memory.usable_s, memory.onset)
+        lost = _lost(memory, sight.at_s, "too few readings of its units")
+        return lost.at(sight.at_s, lost.usable_s, lost.onset)
     onset = follow_onset(memory.onset, sight, rules)
-    memory = replace(memory, usable_s=sight.at_s, onset=onset)
-    return _held(memory, wished(memory.mode, onset, sight, rules, aside), sight.at_s)
+    wish = wished(memory.mode, onset, sight, rules, aside)
+    now = memory.at(sight.at_s, sight.at_s, onset)
+    if wish.mode != memory.mode:
+        return _held(now, wish, sight, rules, aside)
+    if wish.mode == "unknown" and wish.reason not in {"", memory.reason}:
+        return replace(now, wish_s=nan, reason=wish.reason, why=sentence(wish.reason, sight, rules, aside))
+    return now if isnan(now.wish_s) else replace(now, wish_s=nan)
 
 
 def _arrived(before: StringModeMemory, at_s: float, rules: StringModeRules) -> StringModeMemory:
     """Return the memory as a new scan finds it: after a gap there is nothing to compare with."""
     step_s = at_s - before.at_s
     if 0.0 < step_s <= rules.gap_s:
-        return replace(before, at_s=at_s, site_s=before.site_s + step_s)
+        return before
     if not 0.0 < step_s <= SAME_AFTER_GAP_S:
         return StringModeMemory(at_s=at_s, site_s=before.site_s)
     lost = before if before.mode == "unknown" else _lost(before, at_s, f"no scan for {step_s:.0f} s")
@@ -200,28 +220,26 @@ def _lost(memory: StringModeMemory, at_s: float, why: str) -> StringModeMemory:
         return memory
     was, since_s = memory.mode, memory.since_s
     return replace(
-        memory, mode="unknown", since_s=at_s, why=why, wish_s=nan, was_mode=was, was_since_s=since_s,
+        memory, mode="unknown", since_s=at_s, why=why, reason=why, wish_s=nan, was_mode=was, was_since_s=since_s,
         onset=after_gap(memory.onset),
     )  # fmt: skip
 
 
-def _held(memory: StringModeMemory, wish: Wish, at_s: float) -> StringModeMemory:
-    """Return the memory with the mode that the scan shows, if that is to be believed already."""
-    if wish.mode == memory.mode:
-        is_news = wish.mode == "unknown" and wish.why.partition(":")[0] != memory.why.partition(":")[0]
-        return replace(memory, wish_s=nan, why=wish.why if is_news and wish.why else memory.why)
-    since_s = memory.onset.began_s if memory.onset.is_discharging else at_s
+def _held(memory: StringModeMemory, wish: Wish, sight: Sight, rules: StringModeRules, aside: Aside) -> StringModeMemory:
+    """Return the memory with the other mode that the scan shows, if that is to be believed already."""
+    since_s = memory.onset.began_s if memory.onset.is_discharging else sight.at_s
     if memory.mode == "unknown" and memory.was_mode == wish.mode:
         since_s = memory.was_since_s
     if not (wish.mode in AT_ONCE or memory.mode in {"unknown", "test"}):
         if wish.mode != memory.wish or isnan(memory.wish_s):
-            return replace(memory, wish=wish.mode, wish_s=at_s)
-        if at_s - memory.wish_s < HOLD_S:
+            return replace(memory, wish=wish.mode, wish_s=sight.at_s)
+        if sight.at_s - memory.wish_s < HOLD_S:
             return memory
         since_s = memory.wish_s
     return replace(
-        memory, mode=wish.mode, since_s=since_s, why=wish.why, wish_s=nan, was_mode="unknown", was_since_s=nan
-    )
+        memory, mode=wish.mode, since_s=since_s, reason=wish.reason, why=sentence(wish.reason, sight, rules, aside),
+        wish_s=nan, was_mode="unknown", was_since_s=nan,
+    )  # fmt: skip
 
 
 def _heard(memory: StringModeMemory, sight: Sight, site_s: float, rules: StringModeRules) -> StringModeMemory:
@@ -235,8 +253,8 @@ def _heard(memory: StringModeMemory, sight: Sight, site_s: float, rules: StringM
     return replace(lost, onset=OnsetMemory()) if site_s - memory.site_s > SAME_AFTER_GAP_S else lost
 
 
-def _said(memory: StringModeMemory) -> ModeSaid:
+def _said(memory: StringModeMemory, gap_s: float) -> ModeSaid:
     onset = memory.onset
     return ModeSaid(
-        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s
+        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s, gap_s
     )

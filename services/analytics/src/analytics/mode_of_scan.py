@@ -14,12 +14,18 @@ BOOST_BAND_FRAC: Final = 0.003
 
 LIVE: Final = frozenset[Mode]({"float", "boost", "recharge", "discharge"})
 
+STEP: Final = "the voltage fell by more than {need_mv:.0f} mV per cell, dated by its step"
+SLOW: Final = "the voltage fell by more than {need_mv:.0f} mV per cell, dated by the current"
+UNDER_WAY: Final = "under way at the first scan"
+AGAINST: Final = "voltage and current contradict each other, check the sensor's sign"
+NOT_SHOWN: Final = "the current says discharge, the voltage did not fall by {need_mv:.0f} mV"
+
 
 class Wish(NamedTuple):
-    """A mode, and why it is believed."""
+    """A mode, and why it is believed: a pattern that `sentence` fills, since few scans have anything to tell."""
 
     mode: Mode
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +45,60 @@ class Aside:
     bus_v: float
 
 
+def sentence(reason: str, sight: Sight, rules: StringModeRules, aside: Aside) -> str:
+    """Return a reason with the numbers of the scan."""
+    need_v = 0.0 if isnan(sight.discharge_a) else fall_needed_v(sight.discharge_a, rules)
+    facts = {
+        "float_v": rules.float_at_v(sight.degc),
+        "need_mv": need_v * 1e3,
+        "bus_v": aside.bus_v,
+        "in_test_frac": aside.in_test_frac,
+    }
+    current = "no current reading" if isnan(sight.discharge_a) else f"{-sight.discharge_a:+.1f} A"
+    return f"{reason.format(**facts)}: {sight.cell_v:.3f} V per cell, {current}"
+
+
 def wished(mode: Mode, onset: OnsetMemory, sight: Sight, rules: StringModeRules, aside: Aside) -> Wish:
     """Return what a scan shows; `mode` is the one before, where the borders depend on it."""
     is_load_in_test = aside.is_announced or aside.in_test_frac > MOST_IN_TEST_FRAC
     if onset.is_discharging:
-        why = _why_discharging(onset, sight, rules)
-        return Wish("test", f"announced; {why}") if is_load_in_test else Wish("discharge", why)
+        return Wish("test" if is_load_in_test else "discharge", _why_discharging(onset))
     if is_load_in_test or aside.in_test_frac > 0.0:
-        return Wish("test", "announced" if aside.is_announced else f"{aside.in_test_frac:.0%} of the units in test")
+        return Wish("test", "announced" if aside.is_announced else "{in_test_frac:.0%} of the units are in test")
     if not isnan(onset.against_s):
-        return Wish("unknown", f"voltage and current contradict each other: {_numbers(sight)}; check the sensor's sign")
+        return Wish("unknown", AGAINST)
     if not isnan(onset.over_s):
-        if sight.at_s - onset.over_s < HELD_S:
-            return Wish(mode, "")
-        need_mv = fall_needed_v(sight.discharge_a, rules) * 1e3
-        return Wish(
-            "unknown", f"the current says discharge, the voltage did not fall {need_mv:.0f} mV: {_numbers(sight)}"
-        )
+        return Wish(mode, "") if sight.at_s - onset.over_s < HELD_S else Wish("unknown", NOT_SHOWN)
     return _without_load(mode, sight, rules, aside)
 
 
 def _without_load(mode: Mode, sight: Sight, rules: StringModeRules, aside: Aside) -> Wish:
     float_v, slack_v = rules.float_at_v(sight.degc), rules.slack_v(sight.degc)
     a, v = sight.discharge_a, sight.cell_v
-    is_charged_a = rules.rest_a if mode == "recharge" else rules.discharge_a
-    if a < -is_charged_a:
-        return Wish("recharge", f"charge current: {_numbers(sight)}")
-    boost_v = 0.5 * (float_v + rules.boost_v + float_v - rules.float_v) + slack_v
+    if a < -(rules.rest_a if mode == "recharge" else rules.discharge_a):
+        return Wish("recharge", "charge current")
+    boost_v = float_v + 0.5 * (rules.boost_v - rules.float_v) + slack_v
     if v >= boost_v * (1.0 - BOOST_BAND_FRAC * (mode == "boost")):
-        return Wish("boost", f"above float {float_v:.3f} V: {_numbers(sight)}")
+        return Wish("boost", "above float {float_v:.3f} V")
     below_frac = rules.leave_frac if mode in {"float", "boost"} else rules.enter_frac
     if v >= float_v * (1.0 - below_frac) - slack_v:
-        return Wish("float", f"at float {float_v:.3f} V: {_numbers(sight)}")
+        return Wish("float", "at float {float_v:.3f} V")
     if isnan(a):
-        return Wish("unknown", f"below float {float_v:.3f} V and no current reading: {_numbers(sight)}")
+        return Wish("unknown", "below float {float_v:.3f} V and no current reading")
     if a < -rules.rest_a:
-        return Wish("recharge", f"charge current below float voltage: {_numbers(sight)}")
+        return Wish("recharge", "charge current below float voltage")
     return _without_current(sight, aside)
 
 
 def _without_current(sight: Sight, aside: Aside) -> Wish:
     if aside.is_open:
-        return Wish("open", f"its breaker reports open: {_numbers(sight)}")
+        return Wish("open", "its breaker reports open")
     if abs(sight.cell_v - aside.bus_v) > APART_FRAC * aside.bus_v:  # False for NaN
-        return Wish("open", f"parallel strings are at {aside.bus_v:.3f} V: {_numbers(sight)}")
-    return Wish("rest", f"below float voltage without current: {_numbers(sight)}")
+        return Wish("open", "parallel strings are at {bus_v:.3f} V")
+    return Wish("rest", "below float {float_v:.3f} V without current")
 
 
-def _why_discharging(onset: OnsetMemory, sight: Sight, rules: StringModeRules) -> str:
+def _why_discharging(onset: OnsetMemory) -> str:
     if onset.dated_by == "first scan":
-        return f"under way at the first scan: {_numbers(sight)}"
-    need_mv = fall_needed_v(sight.discharge_a, rules) * 1e3 if not isnan(sight.discharge_a) else 0.0
-    by = "dated by the step of the voltage" if onset.dated_by == "step" else "dated by the current"
-    return f"the voltage fell by more than {need_mv:.0f} mV per cell, {by}: {_numbers(sight)}"
-
-
-def _numbers(sight: Sight) -> str:
-    current = "no current reading" if isnan(sight.discharge_a) else f"{-sight.discharge_a:+.1f} A"
-    return f"{sight.cell_v:.3f} V per cell, {current}"
+        return UNDER_WAY
+    return STEP if onset.dated_by == "step" else SLOW

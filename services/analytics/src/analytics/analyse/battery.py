@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from cellkeeper import __version__
 from cellkeeper.contract.chemistry import Chemistry, profiles
 
 from analytics.analyse.errors import AnalyseError
@@ -11,7 +12,7 @@ from analytics.analyse.series import Series
 from analytics.dossier.context import DossierContext
 from analytics.mode_rules import ModeRules
 from analytics.readings import Layout
-from analytics.soc.rules import SocRules
+from analytics.soc.rules import Instruments, SocRules
 from analytics.soh.rules import RestedCurve, SohRules, StringSohRules
 
 STRING: Final = "file"
@@ -115,7 +116,7 @@ def rules_of(battery: Battery, series: Series) -> Rules:
     return Rules(
         layout=layout,
         mode=ModeRules.of(layout, {STRING: profile}, rated, scan_s=series.gap_s / 3.0),
-        soc=replace(SocRules.of(layout, {STRING: profile}, rated), gap_s=series.gap_s),
+        soc=SocRules.of(layout, {STRING: profile}, rated, Instruments(gap_s=series.gap_s)),
         soh=SohRules.of(layout, {STRING: soh}),
     )
 
@@ -134,7 +135,7 @@ def context_of(battery: Battery, name: str) -> DossierContext:
         end_v=battery.cell_end_v * battery.cells_per_unit,
         cells_per_unit=battery.cells_per_unit,
         sensors=(),
-        software="cellkeeper analyse",
+        software=f"cellkeeper {__version__} analyse",
         published_h=battery.published_h,
         published_a=battery.published_a,
     )

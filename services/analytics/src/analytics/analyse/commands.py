@@ -12,7 +12,7 @@ from rich.progress import track
 
 from analytics.analyse.battery import Battery, require_fit, rules_of, with_temperature
 from analytics.analyse.errors import AnalyseError
-from analytics.analyse.files import SUFFIXES, write_result
+from analytics.analyse.files import SUFFIXES, write_dossiers, write_result
 from analytics.analyse.offline import as_tests, estimated
 from analytics.analyse.series import Series, series_of, with_string_values
 from analytics.analyse.sources import is_long, known_layout, long_rows, names_in, rows_of
@@ -55,6 +55,7 @@ def analyse(  # noqa: PLR0913  # the options of a command line
     soc_start: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="charge at the first row, if known")] = None,
     test: Annotated[bool, typer.Option("--test", help="the discharges are capacity tests")] = False,
     out: Annotated[list[Path] | None, typer.Option(help="write NAME.csv, .parquet, .svg or .png; several")] = None,
+    dossier: Annotated[Path | None, typer.Option(help="folder for the dossier of every discharge")] = None,
 ) -> None:
     """Run the estimators over a recorded file: charge with bounds, discharges, capacity with its uncertainty."""
     for path in out or ():
@@ -77,6 +78,8 @@ def analyse(  # noqa: PLR0913  # the options of a command line
         typer.echo(line)
     for path in out or ():
         write_result(path, analysis)
+        typer.echo(f"{path} written", err=True)
+    for path in write_dossiers(dossier, analysis) if dossier is not None else ():
         typer.echo(f"{path} written", err=True)
 
 

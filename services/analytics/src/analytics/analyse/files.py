@@ -1,5 +1,6 @@
 """Writes what an analysis made: a table as CSV or Parquet, a plot as SVG or PNG."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,8 +10,12 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from cellkeeper.runtime.whole_file import whole_file
 
+from analytics.analyse.battery import context_of
 from analytics.analyse.errors import AnalyseError
 from analytics.analyse.telling import Analysis, plot_of, table_of
+from analytics.dossier.context import DossierBasis
+from analytics.dossier.files import write_dossier
+from analytics.dossier.record_file import save_record
 from analytics.paper.drawing import drawn
 
 SUFFIXES: Final = (".csv", ".parquet", ".svg", ".png")
@@ -38,6 +43,19 @@ def write_result(path: Path, analysis: Analysis) -> None:
                 raise AnalyseError(f"{path}: --out ends in {', '.join(SUFFIXES)}")
     except OSError as exc:
         raise AnalyseError(f"{path}: {exc.strerror or exc}; choose another --out") from exc
+
+
+def write_dossiers(folder: Path, analysis: Analysis) -> Iterator[Path]:
+    """Write record and dossier of every discharge of a file, and yield each PDF.
+
+    Raises:
+        DossierNotWrittenError: the folder does not take them.
+    """
+    context = context_of(analysis.battery, analysis.name)
+    for record in analysis.outcome.records:
+        basis = DossierBasis(record, context)
+        save_record(folder, basis)
+        yield write_dossier(basis, folder).pdf
 
 
 def _write(path: Path, body: bytes) -> None:

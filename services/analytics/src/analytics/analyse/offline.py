@@ -71,7 +71,7 @@ def estimated(
         told: lets a person see how far it is.
     """
     rows, units = series.unit_v.shape
-    memory = _begin(rules, soc_frac, series.gap_s)
+    memory = _begin(rules, soc_frac)
     soc, sd = np.full((rows, units), np.nan), np.full((rows, units), np.nan)
     source, suspect = np.zeros((rows, units), np.uint8), np.zeros(rows, np.bool_)
     modes: list[Mode] = []
@@ -92,7 +92,7 @@ def estimated(
     )  # fmt: skip
 
 
-def _begin(rules: Rules, soc_frac: float | None, gap_s: float) -> _Memory:
+def _begin(rules: Rules, soc_frac: float | None) -> _Memory:
     units = rules.layout.units
     nothing = np.full(units, np.nan)
     soc = SocMemory.empty(rules.soc)
@@ -102,7 +102,7 @@ def _begin(rules: Rules, soc_frac: float | None, gap_s: float) -> _Memory:
     return _Memory(
         ModeMemory.empty(rules.layout),
         soc,
-        RecorderMemory.empty(rules.layout, gap_s),
+        RecorderMemory.empty(rules.layout),
         SohMemory.empty(rules.layout),
         health,
     )

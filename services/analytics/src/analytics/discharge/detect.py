@@ -63,6 +63,12 @@ class OnsetMemory:
         """Whether the string carries its load."""
         return not isnan(self.began_s)
 
+    def with_recent(self, recent: tuple[Remembered, ...]) -> "OnsetMemory":
+        """Return the memory with other samples; several times as fast as `replace`, and asked in every scan."""
+        return OnsetMemory(
+            recent, self.over_s, self.over_v, self.quiet_s, self.began_s, self.lowest_v, self.dated_by, self.against_s
+        )
+
 
 def follow_onset(memory: OnsetMemory, sight: Sight, rules: StringModeRules) -> OnsetMemory:
     """Return the memory after one scan with a usable voltage, which is newer than the last."""
@@ -72,7 +78,8 @@ def follow_onset(memory: OnsetMemory, sight: Sight, rules: StringModeRules) -> O
         after = _from_voltage_alone(memory, sight, rules)
     else:
         after = _watching(memory, sight, rules)
-    return replace(after, recent=_remembered(memory.recent, sight))
+    recent = _remembered(memory.recent, sight)
+    return after if recent is after.recent else after.with_recent(recent)
 
 
 def after_gap(memory: OnsetMemory) -> OnsetMemory:
@@ -110,7 +117,9 @@ def _watching(memory: OnsetMemory, sight: Sight, rules: StringModeRules) -> Onse
     a = sight.discharge_a
     is_low = sight.cell_v < rules.float_at_v(sight.degc) * (1.0 - BELOW_FLOAT_FRAC)
     if not (a > rules.discharge_a or (is_low and a > rules.rest_a)):
-        return replace(memory, over_s=nan, over_v=nan, against_s=_against_s(memory, sight, rules))
+        against_s = _against_s(memory, sight, rules)
+        is_calm = isnan(memory.over_s) and isnan(memory.against_s) and isnan(against_s)
+        return memory if is_calm else replace(memory, over_s=nan, over_v=nan, against_s=against_s)
     over_s, over_v = memory.over_s, memory.over_v
     if isnan(over_s):
         over_s, over_v = sight.at_s, memory.recent[-1][1] if memory.recent else nan

@@ -14,7 +14,6 @@ import numpy as np
 from analytics.discharge.kept import Sample
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.discharge.recording import (
-    GAP_S,
     PRE_TRIGGER_S,
     Beliefs,
     Recording,
@@ -47,17 +46,16 @@ class StringRecorder:
 
 @dataclass(frozen=True, slots=True)
 class RecorderMemory:
-    """The recorders of all strings, what was believed of the units at the scan before, and what counts as a gap."""
+    """The recorders of all strings, and what was believed of the units at the scan before."""
 
     strings: tuple[StringRecorder, ...]
     beliefs: Beliefs
-    gap_s: float = GAP_S
 
     @classmethod
-    def empty(cls, layout: Layout, gap_s: float = GAP_S) -> Self:
-        """Return the memory of strings that were never seen; scans further apart than `gap_s` leave a gap."""
+    def empty(cls, layout: Layout) -> Self:
+        """Return the memory of strings that were never seen."""
         nothing = np.full(layout.units, np.nan)
-        return cls(tuple(StringRecorder() for _ in layout.strings), Beliefs(nothing, nothing, nothing, nothing), gap_s)
+        return cls(tuple(StringRecorder() for _ in layout.strings), Beliefs(nothing, nothing, nothing, nothing))
 
 
 def follow_recorder(
@@ -92,12 +90,12 @@ def follow_recorder(
             now, record = _ended_before(before, mode, at_s, string)
             sample = Sample(at_s, discharge_a, string_v, ambient_degc, unit_v[span], degc[span])
             if mode.is_discharging and now.running is None:
-                now = replace(now, running=begun(mode, now.before, memory.beliefs.of(span), memory.gap_s))
+                now = replace(now, running=begun(mode, now.before, memory.beliefs.of(span)))
             now = _scanned(now, sample, mode, beliefs.of(span), runtimes[place])
         after.append(now)
         if record is not None:
             records.append(record)
-    return RecorderMemory(tuple(after), beliefs, memory.gap_s), tuple(records)
+    return RecorderMemory(tuple(after), beliefs), tuple(records)
 
 
 def _without_scan(before: StringRecorder, mode: ModeSaid, string: str) -> tuple[StringRecorder, DischargeRecord | None]:

@@ -21,7 +21,6 @@ MOST_SAMPLES: Final = 4000
 FEWEST_SAMPLES: Final = 800
 MOST_VALUES: Final = 480_000  # per column: the memory of a room full of long strings has to fit on disk and in RAM
 MOST_SAID: Final = 240
-GAP_S: Final = 10.0
 LOST_AFTER_S: Final = 900.0
 WAITS_S: Final = 30.0  # for what follows, before the sign of the current decides
 SHORTEST_S: Final = 5.0  # a load step that the battery carried for a moment is no event
@@ -71,7 +70,7 @@ class Charge:
     largest_a: float = 0.0
 
     def count(self, at_s: float, discharge_a: float, gap_s: float) -> "Charge":
-        """Return the charge after a scan; what flows back does not count."""
+        """Return the charge after a scan, bridging more than `gap_s` under protest; what flows back does not count."""
         if isnan(discharge_a):
             return self
         a = max(discharge_a, 0.0)
@@ -100,7 +99,6 @@ class Recording:
         before: believed just before the onset.
         newest: believed at the newest scan with load.
         said: predictions.
-        gap_s: longer steps between two scans are gaps.
     """
 
     kind: Literal["outage", "test"]
@@ -118,17 +116,15 @@ class Recording:
     before: Beliefs
     newest: Beliefs
     said: tuple[RuntimeSaid, ...]
-    gap_s: float = GAP_S
 
 
-def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs, gap_s: float = GAP_S) -> Recording:
+def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recording:
     """Return the recording of a discharge that a mode tells of, from the samples before it on; the next scan follows.
 
     Args:
         mode: of the string, discharging.
         before: samples up to the scan before this one.
         beliefs: at the scan before.
-        gap_s: longer steps between two scans are gaps.
     """
     units = len(beliefs.soc_frac)
     most = min(max(MOST_VALUES // max(units, 1), FEWEST_SAMPLES), MOST_SAMPLES) - MOST_IN_TAIL
@@ -148,11 +144,10 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs, gap_s: flo
         before=beliefs,
         newest=beliefs,
         said=(),
-        gap_s=gap_s,
     )
     for sample in before:
         if sample.at_s >= mode.began_s:
-            recording = _counted(recording, sample)
+            recording = _counted(recording, sample, mode.gap_s)
     return recording
 
 
@@ -163,14 +158,15 @@ def follow_recording(
     tail, body = (*recording.tail, sample), recording.body
     while len(tail) > MOST_IN_TAIL or sample.at_s - tail[0].at_s > TAIL_S:
         body, tail = body.take(tail[0]), tail[1:]
-    recording = replace(recording, tail=tail, body=body)
     if not isnan(recording.over_s):
-        return replace(recording, last_s=sample.at_s)
-    recording = _counted(recording, sample)
+        return replace(recording, tail=tail, body=body, last_s=sample.at_s)
     if not mode.is_discharging:
-        return replace(recording, over_s=sample.at_s)
-    kind = "test" if mode.mode == "test" else recording.kind
-    return replace(recording, kind=kind, newest=beliefs, said=_said(recording.said, said))
+        return replace(_counted(recording, sample, mode.gap_s), tail=tail, body=body, over_s=sample.at_s)
+    kind: Literal["outage", "test"] = "test" if mode.mode == "test" else recording.kind
+    predictions = _said(recording.said, said)
+    return replace(
+        _counted(recording, sample, mode.gap_s), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions
+    )
 
 
 def ending_of(recording: Recording, mode: ModeSaid, at_s: float) -> Ending | None:
@@ -221,21 +217,22 @@ def finished(recording: Recording, string: str, ended_by: Ending) -> DischargeRe
     )
 
 
-def _counted(recording: Recording, sample: Sample) -> Recording:
+def _counted(recording: Recording, sample: Sample, gap_s: float) -> Recording:
     """Return the recording with one scan of the discharge counted."""
     before_s = recording.began_s if isnan(recording.last_s) else recording.last_s
     step_s = sample.at_s - before_s
     charge = recording.charge
     if isnan(charge.at_s) and not isnan(sample.discharge_a):
-        # What flowed before the first known current is taken as constant.
-        charge = charge.count(recording.began_s, sample.discharge_a, recording.gap_s)
-    charge = charge.count(sample.at_s, sample.discharge_a, recording.gap_s)
+        charge = charge.count(
+            recording.began_s, sample.discharge_a, gap_s
+        )  # what flowed before it is taken as constant
+    charge = charge.count(sample.at_s, sample.discharge_a, gap_s)
     has_load = isnan(sample.discharge_a) or sample.discharge_a > LOAD_FRAC * charge.largest_a
     return replace(
         recording,
         charge=charge,
         scans=recording.scans + 1,
-        missing_s=recording.missing_s + (step_s if step_s > recording.gap_s else 0.0),
+        missing_s=recording.missing_s + (step_s if step_s > gap_s else 0.0),
         last_s=sample.at_s,
         load_s=sample.at_s if has_load else recording.load_s,
         last_a=recording.last_a if isnan(sample.discharge_a) else sample.discharge_a,
@@ -258,7 +255,7 @@ def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Endi
     if recording.dated_by == "current":
         notes.append("its onset is dated by the current: the voltage fell too slowly to show a step")
     if recording.missing_s > 0.0:
-        notes.append(f"{recording.missing_s:.0f} s without a scan, in gaps of more than {recording.gap_s:.0f} s")
+        notes.append(f"{recording.missing_s:.0f} s without a scan")
     if recording.charge.uncounted_s > 0.0:
         notes.append(f"charge interpolated over {recording.charge.uncounted_s:.0f} s without a current")
     if not is_counted:

@@ -12,14 +12,15 @@ from typing import Final, Literal
 import numpy as np
 
 from analytics.discharge.record import DischargeRecord
+from analytics.dossier.basis import Basis
 from analytics.dossier.context import DossierContext, Proof
-from analytics.dossier.curves import Curves, falls_below_s, mean_over_time
+from analytics.dossier.curves import Curves, falls_below_s
 from analytics.soh import norms
 
 type Method = Literal["time-adjusted", "rate-adjusted", "charge counted", "none"]
 
-STEADY_FRAC: Final = 0.01  # IEC 60896: 1 % of the current for the test to count as one at constant current
 STEADY_SHARE: Final = 0.95
+COVERED_SHARE: Final = 0.95
 AT_THE_END_FRAC: Final = 0.002  # whoever stops a test at the end voltage sees it through a sensor
 FULL_FRAC: Final = 0.95
 MISSING_FRAC: Final = 0.01
@@ -79,7 +80,7 @@ def capacity_of(record: DischargeRecord, curves: Curves, context: DossierContext
     end_v = context.end_v * curves.units
     reached_s = falls_below_s(curves.t_s, curves.string_v, curves.inside, end_v, AT_THE_END_FRAC * end_v)
     duration_s = record.ended_s - record.began_s
-    basis = _Basis.of(record, curves, reached_s if reached_s is not None else duration_s)
+    basis = Basis.of(record, curves, reached_s if reached_s is not None else duration_s)
     start = CapacityFinding(
         proof="not_proven",
         reasons=(),
@@ -106,65 +107,13 @@ def capacity_of(record: DischargeRecord, curves: Curves, context: DossierContext
     return replace(found, proof=proof, reasons=doubts, sd_frac=sd_frac)
 
 
-@dataclass(frozen=True, slots=True)
-class _Basis:
-    """The numbers that every method starts from; None where unknown."""
-
-    until_s: float
-    current_a: float | None
-    steady_share: float | None
-    counted_ah: float | None
-    degc: float | None
-
-    @classmethod
-    def of(cls, record: DischargeRecord, curves: Curves, until_s: float) -> "_Basis":
-        counted = curves.inside & (curves.t_s <= until_s) & np.isfinite(curves.current_a)
-        mean_a = mean_over_time(curves.t_s, curves.current_a, counted)
-        known = np.isfinite(mean_a) and until_s > 0.0
-        return cls(
-            until_s=until_s,
-            current_a=mean_a if known else None,
-            steady_share=_steady_share(curves, counted) if known else None,
-            counted_ah=_counted_ah(record, mean_a, until_s) if known else None,
-            degc=start_degc(curves),
-        )
-
-
-def start_degc(curves: Curves) -> float | None:
-    """Return the mean temperature of the poles before the discharge, at its very begin where nothing older is kept."""
-    for rows in (curves.t_s <= 0.0, curves.inside & (curves.t_s <= 60.0)):
-        known = curves.degc[rows]
-        known = known[np.isfinite(known)]
-        if len(known):
-            return float(known.mean())
-    return None
-
-
-def _steady_share(curves: Curves, counted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """Return the share of time with a current within 1 % of the median of time."""
-    t_s, current_a = curves.t_s[counted], curves.current_a[counted]
-    if len(t_s) < 2:
-        return 0.0
-    weight = np.gradient(t_s)
-    order = np.argsort(current_a)
-    middle = current_a[order][np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())]
-    steady = np.abs(current_a - middle) <= STEADY_FRAC * abs(middle)
-    return float(weight[steady].sum() / weight.sum())
-
-
-def _counted_ah(record: DischargeRecord, mean_a: float, until_s: float) -> float:
-    """Return the charge up to a moment: of every scan to the end of the record, of the kept samples before it."""
-    whole_s = record.ended_s - record.began_s
-    if np.isfinite(record.moved_ah) and until_s >= whole_s:
-        return record.moved_ah
-    return mean_a * until_s / 3600.0
-
-
-def _missing(basis: _Basis, curves: Curves) -> tuple[str, ...]:
+def _missing(basis: Basis, curves: Curves) -> tuple[str, ...]:
     """Return what makes any statement impossible."""
     found = []
     if basis.current_a is None or basis.counted_ah is None:
         found.append("no current was measured")
+    elif basis.covered < COVERED_SHARE:
+        found.append(f"the current is known for {100.0 * basis.covered:.0f} % of the time only")
     elif basis.current_a <= 0.0:
         found.append("the measured current does not discharge: is its sensor mounted the other way round?")
     if basis.degc is None:
@@ -176,7 +125,7 @@ def _missing(basis: _Basis, curves: Curves) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _doubts(record: DischargeRecord, basis: _Basis, duration_s: float) -> tuple[str, ...]:
+def _doubts(record: DischargeRecord, basis: Basis, duration_s: float) -> tuple[str, ...]:
     """Return what makes it no standard test."""
     found = []
     if record.kind != "test":
@@ -194,7 +143,7 @@ def _doubts(record: DischargeRecord, basis: _Basis, duration_s: float) -> tuple[
     return tuple(found)
 
 
-def _by_method(start: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
+def _by_method(start: CapacityFinding, basis: Basis, context: DossierContext) -> CapacityFinding:
     duration_h = basis.until_s / 3600.0
     per_k = norms.capacity_per_k(context.chemistry, duration_h) if context.per_k is None else context.per_k
     degc = basis.degc if basis.degc is not None else context.ref_degc
@@ -210,7 +159,7 @@ def _by_method(start: CapacityFinding, basis: _Basis, context: DossierContext) -
 
 
 def _time_adjusted(
-    found: CapacityFinding, basis: _Basis, context: DossierContext, rated_h: float | None
+    found: CapacityFinding, basis: Basis, context: DossierContext, rated_h: float | None
 ) -> CapacityFinding:
     if rated_h is None or found.factor is None:
         return replace(found, reasons=(_no_rate(basis, context),))
@@ -218,7 +167,7 @@ def _time_adjusted(
     return replace(found, method="time-adjusted", frac=frac, rated_s=3600.0 * rated_h)
 
 
-def _rate_adjusted(found: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
+def _rate_adjusted(found: CapacityFinding, basis: Basis, context: DossierContext) -> CapacityFinding:
     published_a = norms.published_current_a(basis.until_s / 3600.0, context.published_h, context.published_a)
     k_c = norms.rate_factor(basis.degc or context.ref_degc, context.ref_degc)
     if published_a is None or k_c is None or basis.current_a is None:
@@ -235,7 +184,7 @@ def _rate_adjusted(found: CapacityFinding, basis: _Basis, context: DossierContex
     )
 
 
-def _charge_counted(found: CapacityFinding, basis: _Basis, context: DossierContext) -> CapacityFinding:
+def _charge_counted(found: CapacityFinding, basis: Basis, context: DossierContext) -> CapacityFinding:
     if found.iec_ah is None:
         return found
     current_a = basis.current_a or context.rated_ah / context.rate_h
@@ -272,7 +221,7 @@ def _rated_hours(current_a: float, context: DossierContext) -> float | None:
     return context.rated_ah / current_a if same_rate else None
 
 
-def _no_rate(basis: _Basis, context: DossierContext) -> str:
+def _no_rate(basis: Basis, context: DossierContext) -> str:
     if context.published_h:
         return f"the maker's table has no time for {basis.current_a:.1f} A"
     rated_a = context.rated_ah / context.rate_h
@@ -282,7 +231,7 @@ def _no_rate(basis: _Basis, context: DossierContext) -> str:
     )
 
 
-def _sd(record: DischargeRecord, basis: _Basis, context: DossierContext, found: CapacityFinding) -> float:
+def _sd(record: DischargeRecord, basis: Basis, context: DossierContext, found: CapacityFinding) -> float:
     """Return the relative standard deviation: current, temperature, time, and seconds without a scan."""
     known = [s.accuracy for s in context.sensors if s.kind == "current" and s.accuracy is not None]
     current = CURRENT_SD_FRAC if not known else float(np.hypot.reduce(known)) / _SQRT3 / abs(basis.current_a or 1.0)

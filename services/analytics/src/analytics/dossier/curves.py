@@ -1,7 +1,7 @@
 """The course of one discharge as arrays over the kept samples: what is measured, and what follows from it directly."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -10,6 +10,10 @@ from analytics.readings import Flags, Floats
 
 type VoltageSource = Literal["measured", "sum of the units", "estimated, units unread", "none"]
 
+OFF_FRAC: Final = 0.1  # of the middle current: below it the load is off
+SWITCHED_S: Final = 2.0
+CLOSE_S: Final = 60.0
+CLOSE_FRAC: Final = 0.05  # a long discharge is kept in fewer samples
 ENOUGH_FRAC: Final = 0.9  # of the units: their mean stands for the string, and the dossier says so
 
 
@@ -19,7 +23,7 @@ class Curves:
 
     Attributes:
         t_s: (T,) seconds since the onset; negative before it.
-        inside: (T,) whether the sample lies in the discharge.
+        inside: (T,) whether the sample lies in the discharge; samples at its end in which the load was off do not.
         current_a: (T,) positive discharges; NaN without.
         string_v: (T,) NaN without.
         string_v_from: `measured` where a sensor gave it; the sum where every unit could be read, their mean times n
@@ -47,6 +51,22 @@ class Curves:
         return int(self.unit_v.shape[1])
 
 
+def finite(record: DischargeRecord) -> DischargeRecord:
+    """Return a record in which everything that is no number is NaN."""
+
+    def known(values: Any) -> Any:  # noqa: ANN401  # arrays of one and two dimensions
+        return np.where(np.isfinite(values), values, np.nan)
+
+    return replace(
+        record,
+        discharge_a=known(record.discharge_a),
+        string_v=known(record.string_v),
+        ambient_degc=known(record.ambient_degc),
+        unit_v=known(record.unit_v),
+        degc=known(record.degc),
+    )
+
+
 def curves_of(record: DischargeRecord) -> Curves:
     """Return the curves of a record; samples are put in order of time and repeated times dropped."""
     at_s, first = np.unique(record.at_s, return_index=True)
@@ -57,7 +77,7 @@ def curves_of(record: DischargeRecord) -> Curves:
     string_v, source = _string_voltage(measured_v, unit_v)
     return Curves(
         t_s=at_s - record.began_s,
-        inside=(at_s >= record.began_s) & (at_s <= record.ended_s),
+        inside=_inside(at_s, current_a, record),
         current_a=current_a,
         string_v=string_v,
         string_v_from=source,
@@ -67,6 +87,17 @@ def curves_of(record: DischargeRecord) -> Curves:
         degc=degc,
         spread_v=_spread(unit_v),
     )
+
+
+def _inside(at_s: Floats, current_a: Floats, record: DischargeRecord) -> Flags:
+    """Return which samples count: a slow source may show the voltage recover before its current is surely off."""
+    inside = np.asarray((at_s >= record.began_s) & (at_s <= record.ended_s), np.bool_)
+    known = inside & np.isfinite(current_a)
+    if not known.any():
+        return inside
+    off = known & (current_a < OFF_FRAC * np.median(current_a[known]))
+    loaded = np.flatnonzero(inside & ~off)
+    return inside & (np.arange(len(at_s)) <= loaded[-1]) if len(loaded) else inside
 
 
 def _string_voltage(measured_v: Floats, unit_v: Floats) -> tuple[Floats, VoltageSource]:
@@ -97,13 +128,28 @@ def mean_over_time(t_s: Floats, values: Floats, inside: Flags) -> float:
     return float(np.trapezoid(values[known], t_s[known]) / (t_s[known][-1] - t_s[known][0]))
 
 
+def covered_share(t_s: Floats, inside: Flags, until_s: float) -> float:
+    """Return the share of the time from the onset to a moment in which samples are close together."""
+    known = t_s[inside & (t_s <= until_s)]
+    if until_s <= 0.0 or len(known) < 2:
+        return 0.0
+    steps_s = np.diff(np.concatenate([[0.0], known, [until_s]]))
+    close = steps_s <= max(CLOSE_S, CLOSE_FRAC * until_s)
+    return float(steps_s[close].sum() / until_s)
+
+
 def falls_below_s(t_s: Floats, values: Floats, inside: Flags, limit: float, slack: float = 0.0) -> float | None:
     """Return when a series falls to a limit for good, between two samples by a straight line; None when it does not.
 
     "For good" means that no later sample of the discharge is above: the dip of lead in the first minute is not the end.
-    A last sample that is above the limit by no more than `slack` is there.
+    A last sample that is above the limit by no more than `slack` is there. Samples of the last two seconds may be of
+    the moment in which the load went off: when they alone are above, they do not count.
     """
     known = np.flatnonzero(inside & np.isfinite(values))
+    if not len(known):
+        return None
+    if values[known[-1]] > limit + slack:
+        known = known[t_s[known] < t_s[known[-1]] - SWITCHED_S]
     if not len(known) or values[known[-1]] > limit + slack:
         return None
     if values[known[-1]] > limit:

@@ -5,10 +5,12 @@ from typing import Final, Literal
 
 import numpy as np
 
+from analytics.discharge.record import DischargeRecord
+from analytics.dossier.basis import start_degc
 from analytics.dossier.canonical import data_sha256
-from analytics.dossier.capacity import CapacityFinding, capacity_of, start_degc
-from analytics.dossier.context import DossierBasis, EarlierResult
-from analytics.dossier.curves import Curves, curves_of, mean_over_time
+from analytics.dossier.capacity import CapacityFinding, capacity_of
+from analytics.dossier.context import DossierBasis, DossierContext, EarlierResult
+from analytics.dossier.curves import Curves, curves_of, finite, mean_over_time
 from analytics.dossier.forecast import ForecastRow, forecast_rows
 from analytics.dossier.ranking import UnitRow, ranked_units
 from analytics.readings import Floats
@@ -125,7 +127,7 @@ class Dossier:
 
 def dossier_of(basis: DossierBasis) -> Dossier:
     """Return the dossier of a discharge; whatever the record lacks is unknown in it, and nothing raises."""
-    record, context = basis.record, basis.context
+    record, context = finite(basis.record), basis.context
     curves = curves_of(record)
     duration_s = max(0.0, record.ended_s - record.began_s)
     units = ranked_units(curves, duration_s, context.end_v)
@@ -133,7 +135,7 @@ def dossier_of(basis: DossierBasis) -> Dossier:
     mean_a, mean_w = (
         _known(mean_over_time(curves.t_s, each, curves.inside)) for each in (curves.current_a, curves.power_w)
     )
-    single = _capacity_of_units(basis, curves.units)
+    single = _capacity_of_units(record, context, curves.units)
     weak_cells = _weak_cells(units, single.unit_frac)
     first_unit_s = units[0].reached_end_s if units else None
     return Dossier(
@@ -198,9 +200,8 @@ def result_of(dossier: Dossier) -> EarlierResult:
     )
 
 
-def _capacity_of_units(basis: DossierBasis, units: int) -> UnitFinding:
-    """Return the capacity of each unit by its own curve; the current sensor's accuracy is one of its sds."""
-    context = basis.context
+def _capacity_of_units(record: DischargeRecord, context: DossierContext, units: int) -> UnitFinding:
+    """Return the capacity of each unit by its own curve."""
     rules = StringSohRules(
         chemistry=context.chemistry,
         rated_ah=context.rated_ah,
@@ -211,7 +212,7 @@ def _capacity_of_units(basis: DossierBasis, units: int) -> UnitFinding:
         hours=context.published_h,
         amps=context.published_a,
     )
-    return capacity_from_full(basis.record, np.full(units, float(context.cells_per_unit)), rules)
+    return capacity_from_full(record, np.full(units, float(context.cells_per_unit)), rules)
 
 
 def _weak_cells(units: tuple[UnitRow, ...], unit_frac: Floats) -> tuple[int, ...]:

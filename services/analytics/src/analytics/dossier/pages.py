@@ -20,9 +20,9 @@ from analytics.dossier.words import (
     number,
     percent,
     proven,
+    result_words,
     sensor_words,
     verdict_sentences,
-    with_sd,
     zone_of,
 )
 from analytics.paper.blocks import (
@@ -170,7 +170,7 @@ def _weakest(dossier: Dossier) -> Grid:
                 "no reading" if not row.readings else reached,
                 length(row.before_end_s),
                 number(row.end_v, 3, "V"),
-                number(None if row.deviation_v is None else 1000.0 * row.deviation_v, 0, "mV"),
+                number(row.deviation_v, 3, "V"),
                 number(row.lowest_v, 3, "V"),
                 number(row.rise_k, 1, "K"),
                 proven(dossier.unit_frac[at], dossier.unit_sd_frac[at]),
@@ -217,7 +217,7 @@ def _earlier(dossier: Dossier, zone: tzinfo) -> Iterator[Block]:
             length(each.duration_s),
             number(each.moved_ah, 1, "Ah"),
             number(each.mean_a, 1, "A"),
-            with_sd(each.capacity_frac, each.capacity_sd_frac) if each.capacity_frac is not None else "not proven",
+            result_words(each),
             each.proof.replace("_", " "),
             f"cell {each.weakest_cell}" if each.weakest_cell else UNKNOWN,
         )

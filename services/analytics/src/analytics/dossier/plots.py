@@ -28,6 +28,7 @@ from analytics.readings import Flags, Floats
 
 FIRST_S: Final = 60.0
 BEFORE_S: Final = 10.0
+FEWEST_SHOWN: Final = 12  # samples of a slow source
 NAMED_UNITS: Final = 3
 MANY_UNITS: Final = 60  # above it, lines of single units are thinner
 _LOOKS: Final[tuple[tuple[str, Dash], ...]] = ((VERMILION, "-"), (ORANGE, "--"), (PURPLE, "-."))
@@ -59,7 +60,8 @@ def course_plot(dossier: Dossier) -> Plot | None:
 def onset_plot(dossier: Dossier) -> Plot | None:
     """Return the voltage of the string around the onset, with the coup de fouet; None when it is not known."""
     curves, dip = dossier.curves, dossier.dip
-    until_s = FIRST_S if dip is None else max(FIRST_S, 1.3 * dip.at_s)
+    early = curves.t_s[curves.inside][:FEWEST_SHOWN]
+    until_s = max(FIRST_S, early[-1] if len(early) else 0.0, 0.0 if dip is None else 1.3 * dip.at_s)
     rows = (curves.t_s >= -BEFORE_S) & (curves.t_s <= until_s)
     if not np.isfinite(curves.string_v[rows]).any():
         return None
@@ -126,17 +128,15 @@ def trend_plot(dossier: Dossier) -> Plot | None:
     capacity = dossier.capacity
     told = capacity.frac if capacity.proof != "not_proven" else None
     known.append((dossier.basis.record.began_s, told, capacity.sd_frac, capacity.proof))
-    points = [(at, 100.0 * frac, 200.0 * (sd or 0.0), proof) for at, frac, sd, proof in known if frac is not None]
+    shown = [each for each in known if each[3] in {"proven", "indicative"}]  # "at least" is no point of a trend
+    points = [(at, 100.0 * frac, 200.0 * (sd or 0.0), proof) for at, frac, sd, proof in shown if frac is not None]
     if len(points) < 2:
         return None
     bars = []
-    for colour, name, proofs in (
-        (BLUE, "proven", {"proven"}),
-        (ORANGE, "at least, or indicative", {"at_least", "indicative"}),
-    ):
-        chosen = np.array([(at, frac, error) for at, frac, error, proof in points if proof in proofs]).reshape(-1, 3)
+    for colour, proof in ((BLUE, "proven"), (ORANGE, "indicative")):
+        chosen = np.array([(at, frac, error) for at, frac, error, of in points if of == proof]).reshape(-1, 3)
         if len(chosen):
-            bars.append(Bars(chosen[:, 0], chosen[:, 1], chosen[:, 2], colour, name))
+            bars.append(Bars(chosen[:, 0], chosen[:, 1], chosen[:, 2], colour, proof))
     levels = (Level(90.0, "90 % pass", GREEN), Level(80.0, "80 % end of life", VERMILION))
     panel = Panel("Capacity of the string", "% of rated", "date (UTC)", bars=tuple(bars), levels=levels, times=True)
     return Plot((panel,), height_mm=58.0)

@@ -9,7 +9,7 @@ import numpy as np
 from cellkeeper.contract.chemistry import profiles
 
 from analytics.dossier.capacity import CapacityFinding
-from analytics.dossier.context import DossierContext
+from analytics.dossier.context import DossierContext, EarlierResult
 from analytics.dossier.model import Dossier, Verdict
 
 UNKNOWN: Final = "—"
@@ -109,6 +109,14 @@ def capacity_words(capacity: CapacityFinding) -> str:
     return {"proven": value, "at_least": f"at least {value}", "indicative": f"about {value}, indicative only"}[
         capacity.proof
     ]
+
+
+def result_words(result: EarlierResult) -> str:
+    """Return the capacity of one discharge with what it is worth, short: `≥ 40.0 ± 0.3 %`."""
+    if result.capacity_frac is None:
+        return "not proven"
+    mark = {"at_least": "≥ ", "indicative": "≈ "}.get(result.proof, "")
+    return mark + with_sd(result.capacity_frac, result.capacity_sd_frac)
 
 
 def verdict_sentences(dossier: Dossier) -> list[str]:

@@ -154,9 +154,10 @@ def _with_baseline(track: Track, now_s: float, rules: StringImpedanceRules) -> T
     with np.errstate(invalid="ignore"):
         age_s = track.point_s - track.began_s
         in_window = np.where((age_s >= from_s) & (age_s <= to_s), track.point_ohm, np.nan)
+        after = np.where(age_s > to_s, track.point_ohm, np.nan)
         is_over = now_s - track.began_s > to_s
     window_ohm, any_ohm = _median(in_window, 1), _median(track.point_ohm, 1)
-    late_ohm = _median(track.point_ohm, AT_LEAST)
+    late_ohm = _median(after, AT_LEAST)
     wanted = np.where(np.isnan(window_ohm), np.where(is_over, late_ohm, any_ohm), window_ohm)
     base_ohm = np.where(track.is_final, track.base_ohm, np.where(np.isnan(wanted), track.base_ohm, wanted))
     return replace(track, base_ohm=base_ohm, is_final=track.is_final | (is_over & ~np.isnan(wanted)))

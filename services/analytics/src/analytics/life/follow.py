@@ -28,9 +28,10 @@ class LifeMemory:
         years: (N,) at design temperature since the first scan of the unit's life.
         pace: (N,) mean of the last month: years at design temperature in one; NaN before the first temperature.
         born_s: (N,) begin of the unit's life where it was replaced while we watched; NaN else.
+        age_frac: (N,) age at design temperature over the design life; NaN where the age is unknown.
         first_s: (S,) first scan of each string; NaN before it.
         at_s: (S,) scan up to which `years` counts.
-        asked_s: (S,) when the odds were found last.
+        asked_s: (S,) when the odds were found last; NaN while there is news of the string.
         news: (N,) event time of the newest discharge that the odds know of.
         state: (N,) of the impedances, as the odds know them.
         p_6m, p_12m: (N,) odds; NaN where nothing is known.
@@ -39,6 +40,7 @@ class LifeMemory:
     years: Floats
     pace: Floats
     born_s: Floats
+    age_frac: Floats
     first_s: Floats
     at_s: Floats
     asked_s: Floats
@@ -51,13 +53,14 @@ class LifeMemory:
     def empty(cls, layout: Layout) -> Self:
         """Return the memory of strings that were never seen."""
         n, none, never = layout.units, np.full(layout.units, nan), np.full(len(layout.strings), nan)
-        return cls(np.zeros(n), none, none, never, never, never, none, np.zeros(n, np.uint8), none, none)
+        return cls(np.zeros(n), none, none, none, never, never, never, none, np.zeros(n, np.uint8), none, none)
 
     def begin_lives(self, units: Flags, at_s: float) -> "LifeMemory":
         """Return the memory after some units (N,) were replaced at a time."""
         return replace(
             self,
             years=np.where(units, 0.0, self.years),
+            age_frac=np.where(units, 0.0, self.age_frac),
             born_s=np.where(units, at_s, self.born_s),
             news=np.where(units, nan, self.news),
             p_6m=np.where(units, nan, self.p_6m),
@@ -96,16 +99,18 @@ def follow_life(
     """
     fresh = _is_new(learned.at_s, memory.news, rules.layout) | _is_new(state, memory.state, rules.layout)
     memory = replace(memory, news=learned.at_s, state=state)
+    if fresh.any():
+        memory = replace(memory, asked_s=np.where(fresh, nan, memory.asked_s))
+    has_asked = False
     for place, now_s in enumerate(readings.at_s.tolist()):
         if isnan(now_s):
             continue
         if not now_s - float(memory.at_s[place]) < WARMTH_EVERY_S:
             memory = _aged(memory, readings, place, rules)
-        if fresh[place] or not now_s - float(memory.asked_s[place]) < EVERY_S:
-            memory = _asked(memory, learned, now_s, place, rules)
-    age_years = np.concatenate([_age_years(memory, place, rules) for place in range(len(rules.strings))])
-    design = np.array([each.design_years for each in rules.strings])[rules.layout.string_of]
-    return memory, LifeEstimate(memory.p_6m, memory.p_12m, age_years / design, memory.pace)
+        # One string in a batch: none of them has to wait long, and no batch takes long.
+        if not has_asked and not now_s - float(memory.asked_s[place]) < EVERY_S:
+            memory, has_asked = _asked(memory, learned, now_s, place, rules), True
+    return memory, LifeEstimate(memory.p_6m, memory.p_12m, memory.age_frac, memory.pace)
 
 
 def _is_new(now: Floats | Codes, before: Floats | Codes, layout: Layout) -> Flags:
@@ -139,7 +144,10 @@ def _aged(memory: LifeMemory, readings: Readings, place: int, rules: LifeRules) 
         pace[span] = np.where(np.isnan(usual), warm, usual)
     at_s[place] = now_s
     first_s[place] = now_s if isnan(first_s[place]) else first_s[place]
-    return replace(memory, years=years, pace=pace, at_s=at_s, first_s=first_s)
+    memory = replace(memory, years=years, pace=pace, at_s=at_s, first_s=first_s)
+    age_frac = memory.age_frac.copy()
+    age_frac[span] = _age_years(memory, place, rules) / own.design_years
+    return replace(memory, age_frac=age_frac)
 
 
 def _age_years(memory: LifeMemory, place: int, rules: LifeRules) -> Floats:

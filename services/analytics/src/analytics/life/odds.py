@@ -4,10 +4,10 @@ A unit's capacity over its age a (at design temperature) is taken as
 
     c(a) = c0 - 0.2 (a / L)^k
 
-with a life L that differs from the design life as a logarithm does, a bend k from nearly straight to a late knee, and
-a first capacity c0 around the rated one. Findings weigh the possible L and k; c0 stays Gaussian for each of them, so
-the chance is a sum of normal integrals and needs no random numbers. A straight line through past capacities is not
-used: ageing has a knee, and extrapolation was too long in nine of ten trials.
+with a life L around the design life and some units whose life is much shorter, a bend k from nearly straight to a late
+knee, and a first capacity c0 around the rated one. Findings weigh the possible L and k; c0 stays Gaussian for each of
+them, so the chance is a sum of normal integrals and needs no random numbers. A straight line through past capacities
+is not used: ageing has a knee, and extrapolation was too long in nine of ten trials.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ FIRST_FRAC: Final = 1.0
 FIRST_SD_FRAC: Final = 0.03
 MODEL_SD_FRAC: Final = 0.02  # what the curve is not
 MOST_LOST: Final = 50.0  # of the fifth that is lost at L; far beyond any unit that gives readings
-_LIFE_Z: Final = np.linspace(-2.6, 2.6, 21)
+EARLY_SHARE: Final = 0.08  # judgement: premature capacity loss was seen from the second year on in the field
+EARLY_LIFE_FRAC: Final = 0.4  # of the design life, the middle of theirs
+EARLY_LN_SD: Final = 0.6
+_LIFE_LN: Final = np.linspace(np.log(0.08), np.log(2.7), 29)
 _BENDS: Final = np.array([1.2, 2.0, 3.5, 6.0])
 _UNKNOWN_AGES: Final = np.linspace(0.05, 1.25, 7)  # of the design life, all alike likely
 
@@ -49,12 +52,15 @@ def odds(age_years: Floats, pace: Floats, shown: Shown, design_years: float, ahe
         pace: (n,) years at design temperature that pass in one.
         shown: by discharges.
         design_years: of the battery type.
-        ahead_years: A times from now, in calendar years.
+        ahead_years: A times from now, in calendar years, rising.
 
     Returns:
         From 0 to 1; NaN where neither age nor capacity is known.
     """
     known = ~np.isnan(age_years)
+    has_nothing = ~known & np.isnan(shown.frac).all(axis=0)
+    if has_nothing.all():
+        return np.full((len(ahead_years), len(age_years)), np.nan)
     life, bend, start, prior = _grid(design_years, with_ages=not known.all())
     # (G, n): of a unit with a known age the points that differ only in the age they assume are all the same.
     age = np.where(known, np.nan_to_num(age_years), start * design_years)
@@ -65,16 +71,19 @@ def odds(age_years: Floats, pace: Floats, shown: Shown, design_years: float, ahe
         later = LOST_AT_L_FRAC * _power(age + ahead * pace, life, bend)
         sd = np.sqrt(variance + MODEL_SD_FRAC**2 * min(1.0, ahead))
         chances.append((weight * _below((LIMIT_FRAC - (mean - np.maximum(later, lost))) / sd)).sum(axis=0))
-    has_nothing = ~known & np.isnan(shown.frac).all(axis=0)
-    return np.asarray(np.where(has_nothing, np.nan, np.clip(np.stack(chances), 0.0, 1.0)), dtype=np.float64)
+    return np.asarray(
+        np.where(has_nothing, np.nan, np.clip(np.maximum.accumulate(chances), 0.0, 1.0)), dtype=np.float64
+    )
 
 
 def _grid(design_years: float, *, with_ages: bool) -> tuple[Floats, Floats, Floats, Floats]:
     """Return life, bend, assumed age over the design life, and prior weight of each point, all (G, 1)."""
     ages = _UNKNOWN_AGES if with_ages else _UNKNOWN_AGES[:1]
-    z, bend, start = (each.reshape(-1, 1) for each in np.meshgrid(_LIFE_Z, _BENDS, ages, indexing="ij"))
-    prior = np.exp(-0.5 * z * z)
-    return design_years * np.exp(LIFE_LN_SD * z), bend, start, prior / prior.sum()
+    life, bend, start = (each.reshape(-1, 1) for each in np.meshgrid(_LIFE_LN, _BENDS, ages, indexing="ij"))
+    usual = np.exp(-0.5 * (life / LIFE_LN_SD) ** 2) / LIFE_LN_SD
+    early = np.exp(-0.5 * ((life - np.log(EARLY_LIFE_FRAC)) / EARLY_LN_SD) ** 2) / EARLY_LN_SD
+    prior = (1.0 - EARLY_SHARE) * usual + EARLY_SHARE * early
+    return design_years * np.exp(life), bend, start, prior / prior.sum()
 
 
 def _below(z: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Capacities of all strings of a site over time, from their recorded discharges: numbers, sentences, pages, rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from analytics.dossier.context import DossierBasis, EarlierResult
 from analytics.dossier.model import PASS_FRAC, WEAK_FRAC, dossier_of, result_of
-from analytics.dossier.words import length, moment, number, with_sd, zone_of
+from analytics.dossier.words import length, moment, number, result_words, with_sd, zone_of
 from analytics.paper.blocks import Block, Document, Grid, Heading, Picture, Text
 from analytics.paper.drawing import drawn
 from analytics.paper.plot import BLUE, GREEN, ORANGE, VERMILION, Bars, Level, Panel, Plot
@@ -65,7 +65,7 @@ def _string(string: str, bases: Sequence[DossierBasis]) -> StringCapacities:
     proven = [each for each in results if each.proof == "proven" and each.capacity_frac is not None]
     return StringCapacities(
         string=string,
-        name=bases[-1].context.string_name or string,
+        name=f"{bases[-1].context.string_name} ({string})" if bases[-1].context.string_name else string,
         results=results,
         newest=proven[-1] if proven else None,
         trend=trend_of(proven),
@@ -175,7 +175,7 @@ def _results(each: StringCapacities, timezone: str) -> Grid:
             r.kind,
             length(r.duration_s),
             number(r.moved_ah, 1, "Ah"),
-            with_sd(r.capacity_frac, r.capacity_sd_frac) if r.capacity_frac is not None else "not proven",
+            result_words(r),
             r.proof.replace("_", " "),
             f"cell {r.weakest_cell}" if r.weakest_cell else "—",
         )
@@ -187,19 +187,15 @@ def _results(each: StringCapacities, timezone: str) -> Grid:
 
 def _plot(each: StringCapacities) -> Plot | None:
     bars = []
-    looks: Mapping[str, tuple[str, frozenset[str]]] = {
-        "proven": (BLUE, frozenset({"proven"})),
-        "at least, or indicative": (ORANGE, frozenset({"at_least", "indicative"})),
-    }
-    for name, (colour, proofs) in looks.items():
+    for proof, colour in (("proven", BLUE), ("indicative", ORANGE)):
         chosen = [
             (r.began_s, 100.0 * r.capacity_frac, 200.0 * (r.capacity_sd_frac or 0.0))
             for r in each.results
-            if r.capacity_frac is not None and r.proof in proofs
+            if r.capacity_frac is not None and r.proof == proof
         ]
         if chosen:
             at, frac, error = np.array(chosen).T
-            bars.append(Bars(at, frac, error, colour, name))
+            bars.append(Bars(at, frac, error, colour, proof))
     if not bars:
         return None
     levels = (

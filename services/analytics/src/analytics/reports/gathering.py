@@ -1,5 +1,6 @@
 """Gathers a month: from the historian, and from recorded discharges; without a historian the report says so."""
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -54,9 +55,12 @@ def _string(historian: Historian, string: str, cells: int, span: Span) -> String
     return string_month(string, cells, span, seen, (units, own))
 
 
-def _shown(log: list[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:
+def _shown(log: list[dict[str, Any]]) -> tuple[tuple[int, str, str, int], ...]:
+    """Return warnings and errors, the same words once, newest first."""
     grave = [event for event in log if event.get("severity") in {"warning", "error"}]
-    return tuple(
-        (to_ms(datetime.fromisoformat(str(event["at"]))), str(event.get("service", "")), str(event.get("text", "")))
-        for event in grave[:SHOWN_EVENTS]
-    )
+    counted = Counter((str(event.get("service", "")), str(event.get("text", ""))) for event in grave)
+    newest: dict[tuple[str, str], int] = {}
+    for event in grave:  # the log is newest first
+        words = (str(event.get("service", "")), str(event.get("text", "")))
+        newest.setdefault(words, to_ms(datetime.fromisoformat(str(event["at"]))))
+    return tuple((at_ms, *words, counted[words]) for words, at_ms in list(newest.items())[:SHOWN_EVENTS])

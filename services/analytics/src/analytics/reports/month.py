@@ -104,7 +104,7 @@ class Month:
         source: where the numbers are from, or why there are none.
         strings: in order of their ids; empty without a historian.
         kinds: how often each kind of event was told, by severity and kind.
-        shown: newest warnings and errors: time, service, text.
+        shown: newest warnings and errors: newest time in ms, service, text, how often.
         outages: recorded discharges of the month, with the string's id.
     """
 
@@ -113,7 +113,7 @@ class Month:
     source: str
     strings: tuple[StringMonth, ...]
     kinds: tuple[tuple[str, str, int], ...]
-    shown: tuple[tuple[int, str, str], ...]
+    shown: tuple[tuple[int, str, str, int], ...]
     outages: tuple[tuple[str, EarlierResult], ...]
 
 

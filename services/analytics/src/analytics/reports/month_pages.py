@@ -5,7 +5,7 @@ from typing import Final
 
 from cellkeeper.contract.moment import from_ms
 
-from analytics.dossier.words import cells, length, number, percent, with_sd
+from analytics.dossier.words import cells, length, number, percent, result_words
 from analytics.paper.blocks import Align, Block, Document, Facts, Figures, Grid, Heading, Picture, Text
 from analytics.paper.drawing import drawn
 from analytics.paper.plot import BLUE, INK, SKY, VERMILION, Band, Line, Panel, Plot
@@ -130,7 +130,7 @@ def _discharges(month: Month) -> Iterator[Block]:
             each.kind,
             length(each.duration_s),
             number(each.moved_ah, 1, "Ah"),
-            "not proven" if each.capacity_frac is None else with_sd(each.capacity_frac, each.capacity_sd_frac),
+            result_words(each),
             each.proof.replace("_", " "),
             "—" if each.weakest_end_v is None else f"#{each.weakest_cell} {each.weakest_end_v:.3f} V",
         )
@@ -150,12 +150,16 @@ def _events(month: Month) -> Iterator[Block]:
         return
     rows = tuple((severity, kind, str(times)) for severity, kind, times in month.kinds[:MOST_KINDS])
     yield Grid(("severity", "kind", "times"), rows, (1.0, 3.0, 0.6), ("l", "l", "r"))
-    for at_ms, service, text in month.shown:
-        yield Text(f"{_at(at_ms / 1000.0)}  {service}: {text}", small=True)
+    for at_ms, service, text, times in month.shown:
+        often = f" ({times} times, this the last)" if times > 1 else ""
+        yield Text(f"{_at(at_ms / 1000.0)}  {service}: {text}{often}", small=True)
 
 
 def _string(each: StringMonth) -> Iterator[Block]:
     yield Heading(f"String {each.string}")
+    plot = _plot(each)
+    if plot is not None:
+        yield Picture(drawn(plot), plot.width_mm, plot.height_mm)
     weakest = ", ".join(f"#{unit.cell} {1000.0 * unit.volts:+.1f} mV" for unit in each.weakest)
     current = "—" if each.current_a is None else f"{each.current_a[0]:.1f} to {each.current_a[1]:.1f} A"
     yield Facts(
@@ -166,9 +170,6 @@ def _string(each: StringMonth) -> Iterator[Block]:
             ("Units without a good voltage", cells(each.silent_cells) or "none"),
         )
     )
-    plot = _plot(each)
-    if plot is not None:
-        yield Picture(drawn(plot), plot.width_mm, plot.height_mm)
 
 
 def _plot(each: StringMonth) -> Plot | None:

@@ -13,7 +13,7 @@ from analytics.readings import Floats
 
 LAST_FRAC: Final = 0.4
 FARTHEST_FRAC: Final = 0.7  # a unit of which less than this was drawn is not determined
-POINTS: Final = 120
+POINTS: Final = 400  # the dive before the end is short
 SCALES: Final = np.linspace(0.98, 1.5, 105)
 CURVE_SD_FRAC: Final = 0.01  # units of one string do not have quite the same curve
 DISTANCE_SD_FRAC: Final = 0.15  # of what was not drawn: that part of the curve was not seen
@@ -53,11 +53,13 @@ def near_ah(ah: Floats, cell_v: Floats, end_v: float) -> tuple[float, float]:
     reached = float(reached_ah(ah, cell_v[:, None], end_v)[0])
     if not np.isnan(reached):
         return reached, 0.0
-    known = ~np.isnan(cell_v) & (ah >= 0.95 * ah[-1])
+    known = ~np.isnan(cell_v) & (ah >= (1.0 - BEYOND_FRAC) * ah[-1])
     if known.sum() < FEWEST:
         return float("nan"), float("nan")
-    slope, offset = np.polyfit(ah[known] - ah[-1], cell_v[known], 1)
-    beyond_ah = float((offset - end_v) / -slope) if slope < 0.0 else np.inf
+    left = ah[known] / ah[-1] - 1.0  # as parts of what was drawn: whatever its size, the fit is a good one
+    mean, mean_v = left.mean(), cell_v[known].mean()
+    slope = float(((left - mean) * (cell_v[known] - mean_v)).sum() / ((left - mean) ** 2).sum())
+    beyond_ah = float((mean_v - slope * mean - end_v) / -slope) * float(ah[-1]) if slope < 0.0 else np.inf
     if not 0.0 <= beyond_ah <= BEYOND_FRAC * ah[-1]:
         return float("nan"), float("nan")
     return float(ah[-1]) + beyond_ah, 0.5 * beyond_ah / float(ah[-1])

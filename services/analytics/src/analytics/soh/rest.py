@@ -8,12 +8,14 @@ import numpy as np
 
 from analytics.discharge.record import DischargeRecord
 from analytics.mode import ModeSaid
+from analytics.modes import Mode
 from analytics.readings import Floats
 from analytics.soh import norms
 from analytics.soh.finding import CapacityFinding
 from analytics.soh.partial import capacity_from_part
 from analytics.soh.rules import RestedCurve, StringSohRules
 
+AT_REST: Final = frozenset[Mode]({"rest", "open", "unknown", "test"})  # a test of impedances costs no charge
 SETTLED_S: Final = 600.0  # over which the rested voltage is a mean
 LONGEST_BLIND_S: Final = 900.0  # a recharge of that length leaves its mark on the voltage of hours
 FLOAT_OFFSET_PER_AH: Final = 5e-4  # what float current and the drift of an offset leave in a resting sensor's mean
@@ -81,7 +83,7 @@ def follow_rest(
     rested_s = scan.at_s - watch.rested_s
     if curve is None or scan.at_s - watch.at_s > LONGEST_BLIND_S:
         return None, _nothing(watch, string, "nobody saw the rest after it")
-    if mode.mode not in {"rest", "open", "unknown"}:
+    if mode.is_discharging or mode.mode not in AT_REST:
         needs_h = curve.rest_s / 3600.0
         ended = f"{mode.mode} after {rested_s / 60.0:.0f} min of rest; {needs_h:.0f} h are needed"
         # The mode keeps what it was for some seconds after the load is off.

@@ -47,9 +47,10 @@ class RestedCurve:
         Where the curve is flat, the deviation of the voltage covers much charge, and the result says so.
         """
         at_25_v = cell_v - np.interp(cell_v, self.ocv_v, self.v_per_k) * (np.nan_to_num(degc, nan=25.0) - 25.0)
-        at, above, below = (np.interp(at_25_v + d, self.ocv_v, self.soc_frac) for d in (0.0, self.sd_v, -self.sd_v))
+        wide_v = 2.0 * self.sd_v  # beside a steep place a flat one may begin: twice as far tells more of the doubt
+        at, above, below = (np.interp(at_25_v + d, self.ocv_v, self.soc_frac) for d in (0.0, wide_v, -wide_v))
         # At an end of the curve one side is cut off, so the wider one counts.
-        sd_frac = np.maximum(above - at, at - below)
+        sd_frac = 0.5 * np.maximum(above - at, at - below)
         lost = np.isnan(cell_v)
         return np.where(lost, np.nan, at), np.where(lost, np.nan, sd_frac)
 
