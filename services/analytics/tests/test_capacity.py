@@ -320,6 +320,16 @@ class TestRest:
         assert far > near + 0.005
         assert not Resting(self.RULES).rest(8.1, degc=3.0).is_proven
 
+    def test_what_was_learned_ends_with_the_units_life(self):
+        string = Resting(self.RULES)
+        string.rest(8.1)
+        string.rules = SohRules.of(string.layout, {"s1": self.RULES}, [1, 2, 1, 1])
+        string.scan("float")
+        assert np.isnan(string.estimate.soh_frac).tolist() == [False, True, False, False]
+        string.rules = SohRules.of(string.layout, {"s1": self.RULES}, [1, 2, 1, 1])  # read again, the same
+        string.scan("float")
+        assert np.isnan(string.estimate.soh_frac).tolist() == [False, True, False, False]
+
     def test_a_full_discharge_needs_no_rest(self):
         string = Resting(self.RULES)
         string.record = record_of(np.full(4, 95.0), ended_by="rest")

@@ -195,7 +195,7 @@ class TestFollow:
     def test_a_replaced_unit_begins_a_new_life(self):
         room = Room(NOW_S - 9.0 * YEAR_S)
         room.live(1.0)
-        room.memory = room.memory.begin_lives(np.array([True, False, False, False]), room.at_s)
+        room.rules = LifeRules.of(room.layout, {"s1": room.rules.strings[0]}, [2, 1, 1, 1])
         room.live(1.0)
         assert room.estimate.age_frac[0] < 0.001
         assert room.estimate.age_frac[1] == pytest.approx(0.9, abs=0.01)

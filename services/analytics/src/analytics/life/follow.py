@@ -8,6 +8,7 @@ import numpy as np
 
 from analytics.life.odds import Shown, odds
 from analytics.life.rules import YEAR_S, LifeRules
+from analytics.lives import Counts, begun, not_known
 from analytics.readings import Codes, Flags, Floats, Layout, Readings
 from analytics.soh.belief import Learned
 
@@ -35,6 +36,7 @@ class LifeMemory:
         news: (N,) event time of the newest discharge that the odds know of.
         state: (N,) of the impedances, as the odds know them.
         p_6m, p_12m: (N,) odds; NaN where nothing is known.
+        lives: (N,) of the units that this is about; 0 before the first batch.
     """
 
     years: Floats
@@ -48,15 +50,29 @@ class LifeMemory:
     state: Codes
     p_6m: Floats
     p_12m: Floats
+    lives: Counts
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
         """Return the memory of strings that were never seen."""
         n, none, never = layout.units, np.full(layout.units, nan), np.full(len(layout.strings), nan)
-        return cls(np.zeros(n), none, none, none, never, never, never, none, np.zeros(n, np.uint8), none, none)
+        return cls(
+            np.zeros(n),
+            none,
+            none,
+            none,
+            never,
+            never,
+            never,
+            none,
+            np.zeros(n, np.uint8),
+            none,
+            none,
+            not_known(layout),
+        )
 
     def begin_lives(self, units: Flags, at_s: float) -> "LifeMemory":
-        """Return the memory after some units (N,) were replaced at a time."""
+        """Return the memory after some units (N,) were replaced at a time; the rules' lives say so, or the ledger."""
         return replace(
             self,
             years=np.where(units, 0.0, self.years),
@@ -97,6 +113,14 @@ def follow_life(
         state: (N,) of the impedances, codes as in `impedance/track.py`.
         rules: of the strings.
     """
+    if memory.lives is not rules.lives:
+        known_s = readings.at_s[~np.isnan(readings.at_s)]
+        if len(known_s) == 0:
+            return memory, LifeEstimate(memory.p_6m, memory.p_12m, memory.age_frac, memory.pace)
+        others = begun(memory.lives, rules.lives)
+        memory = replace(
+            memory.begin_lives(others, float(known_s.max())) if others.any() else memory, lives=rules.lives
+        )
     fresh = _is_new(learned.at_s, memory.news, rules.layout) | _is_new(state, memory.state, rules.layout)
     memory = replace(memory, news=learned.at_s, state=state)
     if fresh.any():

@@ -1,9 +1,10 @@
 """What is taken of a string's life: how long it is meant to last, how warmth shortens that, how old it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from analytics.lives import Counts, lives_of
 from analytics.readings import Layout
 
 YEAR_S: Final = 365.25 * 86_400.0
@@ -42,12 +43,13 @@ class StringLifeRules:
 
 @dataclass(frozen=True, slots=True)
 class LifeRules:
-    """The rules of all strings of a layout, in its order."""
+    """The rules of all strings of a layout, in its order, and (N,) the life of each unit."""
 
     layout: Layout
     strings: tuple[StringLifeRules, ...]
+    lives: Counts
 
     @classmethod
-    def of(cls, layout: Layout, strings: Mapping[str, StringLifeRules]) -> Self:
-        """Return the rules of a layout's strings, given by id."""
-        return cls(layout, tuple(strings[string] for string in layout.strings))
+    def of(cls, layout: Layout, strings: Mapping[str, StringLifeRules], lives: Sequence[int] | None = None) -> Self:
+        """Return the rules of a layout's strings, given by id; `lives` (N,) are 1 where nothing was replaced."""
+        return cls(layout, tuple(strings[string] for string in layout.strings), lives_of(layout, lives))

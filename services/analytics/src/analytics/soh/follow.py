@@ -8,8 +8,9 @@ from typing import Final, Self
 import numpy as np
 
 from analytics.discharge.record import DischargeRecord
+from analytics.lives import Counts, begun, not_known
 from analytics.mode import ModeSaid
-from analytics.readings import Codes, Flags, Floats, Layout, Readings
+from analytics.readings import Codes, Floats, Layout, Readings
 from analytics.soc.capacity_belief import UNPROVEN_SD_FRAC, CapacityBelief
 from analytics.soh.belief import METHODS, Learned, learn
 from analytics.soh.finding import CapacityFinding
@@ -31,6 +32,7 @@ class SohMemory:
         float_a: (S,) mean discharge current shown in float: the sensor's offset less the float current; NaN unknown.
         at_s: (S,) newest scan of each string; NaN before the first.
         now_s: event time of the newest scan of all; NaN before the first.
+        lives: (N,) of the units that this is about; 0 before the first batch.
     """
 
     learned: Learned
@@ -38,16 +40,19 @@ class SohMemory:
     float_a: Floats
     at_s: Floats
     now_s: float
+    lives: Counts
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
         """Return the memory of units that were never discharged."""
         none = np.full(len(layout.strings), np.nan)
-        return cls(Learned.nothing(layout.units), tuple(None for _ in layout.strings), none, none, nan)
+        waiting = tuple(None for _ in layout.strings)
+        return cls(Learned.nothing(layout.units), waiting, none, none, nan, not_known(layout))
 
-    def begin_lives(self, units: Flags) -> "SohMemory":
-        """Return the memory after some units (N,) were replaced: nothing is known of the new ones."""
-        return replace(self, learned=self.learned.forget(units))
+    def of_lives(self, lives: Counts) -> "SohMemory":
+        """Return the memory for the units that are there now, (N,): nothing is known of those that were replaced."""
+        units = begun(self.lives, lives)
+        return replace(self, lives=lives, learned=self.learned.forget(units) if units.any() else self.learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ def follow_soh(
         rules: of the strings.
     """
     findings: list[CapacityFinding] = []
+    memory = memory if memory.lives is rules.lives else memory.of_lives(rules.lives)
     memory = _at_rest(memory, readings, modes, findings, rules)
     for record in records:
         memory = _ended(memory, record, findings, rules)
@@ -149,7 +155,8 @@ def _at_rest(
         if finding is not None:
             findings.append(finding.only_sure())
     known_s = at_s[~np.isnan(at_s)]
-    return SohMemory(memory.learned, tuple(waiting), float_a, at_s, float(known_s.max()) if len(known_s) else nan)
+    now_s = float(known_s.max()) if len(known_s) else nan
+    return SohMemory(memory.learned, tuple(waiting), float_a, at_s, now_s, memory.lives)
 
 
 def _mean(old: float, new: float, dt_s: float) -> float:

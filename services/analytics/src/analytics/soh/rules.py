@@ -1,12 +1,13 @@
 """What the capacity estimates have to know of each string: rating, end voltage, rest, and its rested voltages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 from cellkeeper.contract.estimating import EstimateProfile
 
+from analytics.lives import Counts, lives_of
 from analytics.readings import Floats, Layout
 
 GAIN_SD_FRAC: Final = 0.005  # of a current sensor nobody has described
@@ -84,15 +85,22 @@ class StringSohRules:
 
 @dataclass(frozen=True, slots=True)
 class SohRules:
-    """The rules of all strings of a layout, in its order."""
+    """The rules of all strings of a layout, in its order, and (N,) what each unit is rated for and its life."""
 
     layout: Layout
     strings: tuple[StringSohRules, ...]
     rated_ah: Floats
+    lives: Counts
 
     @classmethod
-    def of(cls, layout: Layout, strings: Mapping[str, StringSohRules]) -> Self:
-        """Return the rules of a layout's strings, given by id."""
+    def of(cls, layout: Layout, strings: Mapping[str, StringSohRules], lives: Sequence[int] | None = None) -> Self:
+        """Return the rules of a layout's strings, given by id.
+
+        Args:
+            layout: of the site.
+            strings: rules by string id.
+            lives: (N,) life of the unit at each place, 1 where nothing was replaced: what was learned ends with a life.
+        """
         ordered = tuple(strings[string] for string in layout.strings)
         rated_ah = np.array([each.rated_ah for each in ordered], dtype=np.float64)[layout.string_of]
-        return cls(layout, ordered, rated_ah)
+        return cls(layout, ordered, rated_ah, lives_of(layout, lives))
