@@ -187,8 +187,8 @@ def main() -> None:
             onset, half = each.onset, each.half
             print(
                 f"  {case!s:42s} {each.whole_s / 60.0:6.1f} min; {onset.bus_error_frac:+.3f} "
-                f"{half.bus_error_frac:+.3f} ({half.bus_left_error_frac:+.3f}) {half.unit_error_frac:+.3f}; {each.covered:.2f};  "
-                f"{each.bare_onset.bus_error_frac:+.2f} {each.peukert_frac:+.2f}",
+                f"{half.bus_error_frac:+.3f} ({half.bus_left_error_frac:+.3f}) {half.unit_error_frac:+.3f}; "
+                f"{each.covered:.2f};  {each.bare_onset.bus_error_frac:+.2f} {each.peukert_frac:+.2f}",
                 flush=True,
             )
 

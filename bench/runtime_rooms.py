@@ -114,7 +114,7 @@ def _aged(room: Room, case: Case) -> tuple[Floats, float]:
     elements.q_ah *= health
     thinner = np.exp(RESISTANCE_LN * rng.standard_normal(case.units)) / health
     for ohm in (elements.r0_ohm, elements.r1_ohm, elements.r2_ohm):
-        ohm *= thinner
+        np.multiply(ohm, thinner, out=ohm)
     room.bank.forget_decays()
     return elements.q_ah / RATED_AH, case.maker.power_w(case.minutes * 60.0, case.end_v) * float(health.mean())
 
