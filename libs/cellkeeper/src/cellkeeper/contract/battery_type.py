@@ -173,25 +173,27 @@ class BatteryType(Table):
 
     def _odd_energy(self, row: PowerRow) -> str | None:
         """Return why this row's longest discharge cannot be of a battery of this size, and what to do."""
-        hours = self.power.minutes[-1] / 60.0
+        cell_w, hours = self.cell_w(row)[-1], self.power.minutes[-1] / 60.0
         rated_wh = self.rated_ah * profiles()[self.chemistry].nominal_v
-        expected = min(1.0, (hours / self.rate_h) ** SHORT_EXPONENT)
-        found = self.cell_w(row)[-1] * hours / rated_wh / expected
-        if LEAST_WH_FRAC <= found <= MOST_WH_FRAC:
+
+        def is_usual(times_w: float, times_h: float = 1.0) -> bool:
+            usual = min(1.0, (hours * times_h / self.rate_h) ** SHORT_EXPONENT)
+            found = cell_w * times_w * hours * times_h / rated_wh / usual
+            return bool(LEAST_WH_FRAC <= found <= MOST_WH_FRAC)
+
+        if is_usual(1.0):
             return None
-        told = (
-            f"{row.w[-1]:g} W for {self.power.minutes[-1]:g} min are {found:.2g} times what {self.rated_ah:g} Ah hold"
-        )
-        cells = self.cells_per_unit
-        other = "cell" if self.power.per == "unit" else "unit"
+        is_per_unit = self.power.per == "unit"
+        cells = float(self.cells_per_unit)
         ways = {
-            f'write per = "{other}"': cells if self.power.per == "unit" else 1.0 / cells,
-            "write minutes instead of hours": 60.0,
-            "write minutes instead of seconds": 1.0 / 60.0,
-            "write watts instead of kilowatts": 1000.0,
+            f'write per = "{"cell" if is_per_unit else "unit"}"': is_usual(cells if is_per_unit else 1.0 / cells),
+            "write minutes instead of hours": is_usual(1.0, 60.0),
+            "write minutes instead of seconds": is_usual(1.0, 1.0 / 60.0),
+            "write watts instead of kilowatts": is_usual(1000.0),
         }
-        fitting = [way for way, factor in ways.items() if LEAST_WH_FRAC <= found * factor <= MOST_WH_FRAC]
-        return f"{told}; {' or '.join(fitting) or 'check rated_ah, minutes and watts'}"
+        fitting = [way for way, fits in ways.items() if fits]
+        told = f"{row.w[-1]:g} W for {self.power.minutes[-1]:g} min are {cell_w * hours / rated_wh:.2g} times what "
+        return f"{told}{self.rated_ah:g} Ah hold; {' or '.join(fitting) or 'check rated_ah, minutes and watts'}"
 
 
 def parse_battery_type(raw: bytes, name: str) -> BatteryType:

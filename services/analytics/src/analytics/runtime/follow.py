@@ -117,15 +117,22 @@ def follow_runtime(
         stepped_back = readings.at_s < memory.at_s - CLOCK_BACK_S
     memory = _forget(memory, stepped_back)
     fresh |= stepped_back
-    is_loaded = np.array([mode in LOADED for mode in modes]) & fresh
-    is_open = np.array([mode == "open" for mode in modes])
     was_loaded = ~np.isnan(memory.began_s)
+    is_loaded = np.array([mode in LOADED for mode in modes])
+    is_loaded |= was_loaded & np.array([mode == "unknown" for mode in modes])  # nobody has seen the load go
+    is_loaded &= fresh
+    is_open = np.array([mode == "open" for mode in modes])
     memory = _with_load(memory, readings, fresh, is_loaded, rules)
     loads = _loads(memory, believed, is_open, rules)
     due = _due(memory, loads, fresh, was_loaded != is_loaded, rules) & ~is_open
     if due.any():
         memory = _judge(memory, np.flatnonzero(due), readings, (believed, loads), rules)
     return memory, _told(memory, loads, is_open, rules)
+
+
+def dip_s(expected_s: float) -> float:
+    """Return for how long after a load's coming its voltage says nothing about the rest of an expected time."""
+    return min(DIP_S, DIP_FRAC * expected_s)
 
 
 def _forget(memory: RuntimeMemory, stepped_back: Flags) -> RuntimeMemory:
@@ -156,7 +163,7 @@ def _with_load(
         load_at_s=np.where(seen, readings.at_s, memory.load_at_s),
         expected_s=np.where(is_new, np.nan, memory.expected_s),
         learned=_forgotten(memory.learned, is_new, rules),
-        before_degc=_before(memory, readings, rules),
+        before_degc=_before(memory, readings, fresh, rules),
     )
 
 
@@ -168,10 +175,11 @@ def _forgotten(known: Learned, is_new: Flags, rules: RuntimeRules) -> Learned:
     return known.put(places, Learned.nothing(len(places)))
 
 
-def _before(memory: RuntimeMemory, readings: Readings, rules: RuntimeRules) -> Floats:
+def _before(memory: RuntimeMemory, readings: Readings, fresh: Flags, rules: RuntimeRules) -> Floats:
     """Return the temperatures (N,) before the load: the newest ones where none is on, or none was known."""
-    is_idle = np.isnan(memory.began_s)[rules.layout.string_of]
-    newer = ~np.isnan(readings.degc) & (is_idle | np.isnan(memory.before_degc))
+    string_of = rules.layout.string_of
+    newer = np.isnan(memory.began_s)[string_of] | np.isnan(memory.before_degc)
+    newer &= fresh[string_of] & ~np.isnan(readings.degc)
     return np.where(newer, readings.degc, memory.before_degc)
 
 
@@ -251,7 +259,9 @@ def _told(memory: RuntimeMemory, loads: Loads, is_open: Flags, rules: RuntimeRul
     unknown = np.where(is_open, np.nan, 0.0)
     unit_s = np.maximum(memory.unit_s - passed_s, 0.0) + unknown
     string_s = np.maximum(memory.string_s - passed_s, 0.0) + unknown
-    carries = ~is_open & ~(np.isnan(loads.w) & ~np.isnan(memory.told_s))
+    is_loaded = ~np.isnan(memory.began_s)
+    on_battery = np.bincount(rules.bus, is_loaded)[rules.bus] > 0
+    carries = ~is_open & ~np.isnan(loads.w) & (is_loaded | ~on_battery)
     weight = np.where(carries, loads.w, 0.0)
     total = np.bincount(rules.bus, weight)[rules.bus]
 

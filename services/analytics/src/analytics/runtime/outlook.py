@@ -200,6 +200,6 @@ def _sd_s(
         seen = np.clip(10.0 * loaded_s / whole_s, 0.0, 1.0)
     seen = np.where(np.isnan(seen), 0.0, seen)
     exponent = standing.exponent[unit] * (1.0 - seen) + seen  # what the losses add to it is seen, the charge is not
-    own_sd = (1.0 - seen) * table_sd + seen * MODEL_SD
+    own_sd = (1.0 - seen) * table_sd + seen * MODEL_SD * standing.exponent[unit]  # a cliff makes a small error large
     parts = (left_s * own_sd, whole_s * exponent * soh_sd, whole_s * units.soc_sd_frac[unit])
     return np.sqrt(sum(part * part for part in parts))

@@ -31,10 +31,21 @@ def _slopes(x: Floats, y: Floats) -> Floats:
     width = np.diff(x)
     chord = np.diff(y) / width
     slope = np.empty_like(y)
-    slope[0], slope[-1] = chord[0], chord[-1]
+    slope[0] = _end_slope(width[:2], chord[:2])
+    slope[-1] = _end_slope(width[:-3:-1], chord[:-3:-1])
     left, right = chord[:-1], chord[1:]
     turns = left * right <= 0.0
     near, far = 2.0 * width[1:] + width[:-1], width[1:] + 2.0 * width[:-1]
     safe_left, safe_right = np.where(turns, 1.0, left), np.where(turns, 1.0, right)
     slope[1:-1] = np.where(turns, 0.0, (near + far) / (near / safe_left + far / safe_right))
     return slope
+
+
+def _end_slope(width: Floats, chord: Floats) -> float:
+    """Return the slope at an end, of a parabola through three points, bent no farther than monotony allows."""
+    if len(chord) < 2:
+        return float(chord[0])
+    slope = ((2.0 * width[0] + width[1]) * chord[0] - width[0] * chord[1]) / (width[0] + width[1])
+    if slope * chord[0] <= 0.0:
+        return 0.0
+    return float(3.0 * chord[0] if chord[0] * chord[1] < 0.0 and abs(slope) > 3.0 * abs(chord[0]) else slope)
