@@ -194,8 +194,9 @@ def test_a_file_is_read_back_and_one_that_is_not_there_begins_anew(tmp_path: Pat
 def test_a_part_that_is_damaged_begins_anew_alone(tmp_path: Path):
     layout, file = layout_of(s1=2), MemoryFile(tmp_path / "learned.ckm")
     file.write(Whole(Learned.filled(layout), Each(5.0)), layout)
-    raw = file.path.read_bytes()
-    file.path.write_bytes(raw.replace(b'"scans":7', b'"scans":8'))
+    raw = bytearray(file.path.read_bytes())
+    raw[raw.index(b"\n") + 20] ^= 1
+    file.path.write_bytes(raw)
     found = file.read(Whole(Learned.empty(layout)), layout)
     assert found.memory.second == Each(5.0)
     assert found.memory.first.scans == 0

@@ -154,6 +154,7 @@ class Papers:
         string = _string(path)
         arguments = (sys.executable, "-m", "analytics.dossier", str(path), "--out", str(self.dossiers))
         try:
+            self.dossiers.mkdir(parents=True, exist_ok=True)  # told before anything is drawn in vain
             said, failed = await _child(arguments)
         except (OSError, TimeoutError) as exc:
             said, failed = "", f"{type(exc).__name__} {exc}"

@@ -63,12 +63,14 @@ class SiteRules:
                 scan_s=site.site.scan_s,
             ),
             soc=SocRules.of(layout, profiles, rated_ah),
-            soh=SohRules.of(layout, {n: _soh_rules(s, profiles[n], batteries.get(n)) for n, s in strings.items()}),
+            soh=SohRules.of(
+                layout, {n: _soh_rules(s, profiles[n], batteries.get(n)) for n, s in strings.items()}, lives
+            ),
             runtime=RuntimeRules.of(layout, site, batteries),
             impedance=ImpedanceRules.of(
                 layout, {n: StringImpedanceRules.of(s.chemistry, s.rated_ah) for n, s in strings.items()}, lives
             ),
-            life=LifeRules.of(layout, {n: _life_rules(s, batteries.get(n)) for n, s in strings.items()}),
+            life=LifeRules.of(layout, {n: _life_rules(s, batteries.get(n)) for n, s in strings.items()}, lives),
             rated_ah=np.array([rated_ah[name] for name in layout.strings])[layout.string_of],
             not_validated={n: _not_validated(s, profiles[n], batteries.get(n)) for n, s in strings.items()},
             bleed_a={name: string.bleed_max_a for name, string in strings.items()},
