@@ -1,6 +1,8 @@
 """What becomes a row of mode and estimates: what changes, and else one now and then."""
 
 import pytest
+from cellkeeper.contract.estimate_state import COLUMNS, StringEstimate
+from cellkeeper.contract.wire import PayloadRefusedError, decode, encode
 from cellkeeper.testing.builders import START_MS, estimate_of, mode_of
 from historian.estimate_sieve import EstimateSieve
 
@@ -36,7 +38,7 @@ def test_a_new_doubt_is_a_row_at_once():
 @pytest.mark.parametrize(
     "changes",
     [{"soc_frac": [0.90, 0.887, None]}, {"soc_frac": [0.913, 0.887, 0.5]}, {"soh_frac": [0.98, None, None]},
-     {"r_state": ["ok", "warning", "unknown"]}, {"soc_frac": [0.913, 0.887], "r_own_frac": [1.0, 1.0]}],
+     {"r_state": ["ok", "warning", "unknown"]}],
 )  # fmt: skip
 def test_units_that_move_are_rows_but_not_more_often_than_once_a_minute(changes):
     soon, later = (estimate_of(START_MS + at_ms, **changes) for at_ms in (30_000, 60_000))
@@ -50,3 +52,15 @@ def test_what_hardly_moves_waits():
 
 def test_a_clock_that_was_set_back_does_not_stop_the_rows():
     assert units_kept(estimate_of(START_MS), estimate_of(START_MS - 7_200_000)) == [True, True]
+
+
+def test_a_string_of_another_size_is_a_row():
+    wide = estimate_of(START_MS + 60_000)
+    two = {name: getattr(wide, name)[:2] for name in COLUMNS}
+    assert units_kept(estimate_of(START_MS), wide.model_copy(update=two)) == [True, True]
+
+
+def test_columns_of_different_length_are_no_payload():
+    torn = estimate_of(START_MS).model_copy(update={"soc_frac": [0.9]})
+    with pytest.raises(PayloadRefusedError, match="one length"):
+        decode(StringEstimate, encode(torn))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Final, get_args
 
 import numpy as np
-from cellkeeper.contract.estimate_state import ResistanceState, SocSource, SohSource
+from cellkeeper.contract.estimate_state import COLUMNS, ResistanceState, SocSource, SohSource
 
 from analytics.readings import Codes, Floats
 
@@ -26,11 +26,7 @@ DECIMALS: Final = {
     "p_fail_6m_frac": 4,
     "p_fail_12m_frac": 4,
 }
-NAMES: Final = (
-    "soc_frac", "soc_sd_frac", "soc_source", "anchor_age_h", "soh_frac", "soh_sd_frac", "soh_source", "r_own_frac",
-    "r_state", "p_fail_6m_frac", "p_fail_12m_frac",
-)  # fmt: skip
-"""In the order of the wire."""
+NAMES: Final = COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What the analytics tell of a string and of each unit: estimates, each with its standard deviation and its source."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cellkeeper.contract.identity import MAX_CELLS_PER_STRING, Cell, Id
 from cellkeeper.contract.moment import Instant
@@ -78,6 +78,20 @@ class StringEstimate(Telemetry):
     r_state: Annotated[list[ResistanceState], _column("what that says")]
     p_fail_6m_frac: Annotated[list[Frac | None], _column("probability of less than 80 % within 6 months")]
     p_fail_12m_frac: Annotated[list[Frac | None], _column("probability of less than 80 % within 12 months")]
+
+    @model_validator(mode="after")
+    def _columns_have_one_length(self) -> Self:
+        units = len(self.soc_frac)
+        if any(len(getattr(self, name)) != units for name in COLUMNS):
+            raise ValueError(f"{len(COLUMNS)} columns of one length expected")
+        return self
+
+
+COLUMNS: Final = (
+    "soc_frac", "soc_sd_frac", "soc_source", "anchor_age_h", "soh_frac", "soh_sd_frac", "soh_source", "r_own_frac",
+    "r_state", "p_fail_6m_frac", "p_fail_12m_frac",
+)  # fmt: skip
+"""What a string tells of each unit, in the order of the wire; a unit's own topic has the same keys."""
 
 
 class CellEstimate(Telemetry):
