@@ -131,13 +131,12 @@ def start_of(seen: Seen, error_frac: float, seed: int) -> Floats:
     return np.clip(truth + error_frac * signs * size, 0.0, 1.0)
 
 
-def play(seen: Seen, chemistry: Chemistry, start_frac: Floats, start_sd: float, capacity_sd: float = SET_SD) -> Told:
+def play(seen: Seen, chemistry: Chemistry, start_frac: Floats, start_sd: float, capacity: CapacityBelief) -> Told:
     """Return what our estimator tells; every draw is a string of its own."""
     run, draws = seen.run, seen.draws
     names = [f"s{draw}" for draw in range(draws)]
     layout = Layout.of(dict.fromkeys(names, run.cells), dict.fromkeys(names, 1))
     rules = SocRules.of(layout, dict.fromkeys(names, chemistry), dict.fromkeys(names, run.nominal_ah))
-    capacity = CapacityBelief.rated(rules.rated_ah, capacity_sd)
     memory = SocMemory.told(rules, start_frac, np.full(rules.units, start_sd))
     soc, sd = np.empty((2, len(run.at_s), rules.units))
     nothing, none_yet = np.zeros(rules.units), np.full(draws, np.nan)

@@ -17,7 +17,7 @@ from bench.truth.run import Floats, Run
 
 TAU1_S: Final = (10.0, 40.0, 80.0)
 TAU2_S: Final = (150.0, 300.0, 600.0)  # slower ones can not be told from the rested curve
-SMOOTH: Final = 0.1  # weight of the second differences of rested volts, as if each had so many of all samples
+SMOOTH: Final = 0.2  # weight of the second differences of rested volts, as if each had so many of all samples
 SMOOTH_OHM: Final = 0.02  # of resistances
 RESTED_WEIGHT: Final = 10.0
 RESTED_S: Final = 900.0

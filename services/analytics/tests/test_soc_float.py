@@ -44,11 +44,11 @@ def test_an_unanchored_flat_unit_is_unknown():
 
 def test_a_flat_unit_is_known_from_its_full_charge_on():
     player = Player(rules_of({"s1": LFP}))
-    for k in range(100):
-        told = player.see("recharge", BEGAN_S + 10.0 * k, 3.45, -4.0)
+    for k in range(200):
+        told = player.see("recharge", BEGAN_S + 10.0 * k, 3.45, -1.5)
     assert (told.source == Source.FLOAT).all()
     assert (told.soc_frac == 1.0).all()
-    for k in range(100, 460):
+    for k in range(200, 560):
         told = player.see("discharge", BEGAN_S + 10.0 * k, 3.29, 30.0)
     assert told.soc_frac == pytest.approx(0.7, abs=0.005)
     assert (told.source == Source.COULOMB).all()
@@ -57,8 +57,8 @@ def test_a_flat_unit_is_known_from_its_full_charge_on():
 def test_only_the_units_at_their_limit_are_full():
     rules = rules_of({"s1": LFP})
     player = Player(rules)
-    for k in range(100):
-        told = player.see("recharge", BEGAN_S + 10.0 * k, [3.45, 3.36, 3.45, 3.34], -4.0)
+    for k in range(200):
+        told = player.see("recharge", BEGAN_S + 10.0 * k, [3.45, 3.36, 3.45, 3.34], -1.5)
     assert (told.soc_frac[[0, 2]] == 1.0).all()
     assert (told.source[[1, 3]] == Source.UNKNOWN).all()
 

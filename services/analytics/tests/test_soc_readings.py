@@ -231,9 +231,9 @@ def test_between_anchors_the_bounds_only_grow_on_a_flat_curve(amps, gain):
 
 def test_an_anchor_makes_the_bounds_smaller():
     player = told_at(rules_of({"s1": LFP}), 0.97, 0.05)
-    before = player.see("recharge", BEGAN_S, 3.45, -4.0)
-    for k in range(1, 120):
-        told = player.see("recharge", BEGAN_S + 10.0 * k, 3.45, -4.0)
+    before = player.see("recharge", BEGAN_S, 3.45, -1.5)
+    for k in range(1, 200):
+        told = player.see("recharge", BEGAN_S + 10.0 * k, 3.45, -1.5)
     assert (told.soc_sd_frac < before.soc_sd_frac).all()
     assert (told.soc_frac == 1.0).all()
 

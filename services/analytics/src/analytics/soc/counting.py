@@ -45,8 +45,8 @@ def count(
     where = rules.layout.string_of
     lost = rules.lost_per_s * time.dt_s[where] * np.exp2((polar.degc - REFERENCE_DEGC) / DOUBLES_K)
     zero_a = np.where(flow.is_trusted & ~flow.is_open, rules.offset_a, 0.0)
-    hours = time.dt_s / 3600.0
-    unknown_ah = (np.hypot(zero_a, flow.blind_a) * hours)[where] + LEAK_PER_AH * rules.rated_ah * hours[where]
+    unknown_a = np.hypot(zero_a, flow.blind_a) + LEAK_PER_AH * rules.string_ah
+    unknown_ah = (unknown_a * time.dt_s / 3600.0)[where]
     given = np.maximum(-polar.moved_frac, 0.0)
     grown = unknown_ah / capacity.ah + LOSS_SD_PART * (lost + (1.0 - rules.coulombic_frac) * given)
     gain2 = capacity.sd_frac**2 + rules.gain_sd_frac**2

@@ -19,14 +19,14 @@ from analytics.soc.polarisation import Polarised
 from analytics.soc.rules import SocRules
 
 SENSOR_SD_V: Final = 0.0005  # of a module, per cell: noise, rounding and gain
-TEMPERATURE_SD_V_PER_K: Final = 1e-4  # of a rested curve's temperature coefficient
+TEMPERATURE_SD_V_PER_K: Final = 1.3e-4  # of a rested curve's temperature coefficient
 MODEL_SD_FRAC: Final = 0.15  # of what the current leaves in the voltage
 NOISE_FRAC2_S: Final = 0.0015  # variance of one reading over the time it stands for
 FIRST_S: Final = 60.0  # the first reading counts as if it had been seen for so long
 LARGEST_MOVE_FRAC: Final = 0.045  # of one scan, unless it is the first
 UNSEEN_RATE_FRAC: Final = 0.5  # of the present current, where nobody saw how long it flows
 UNSEEN_PER_AH: Final = 0.02  # A per Ah that may have flowed just before
-CONTRADICTED_SD2: Final = 9.0  # three standard deviations
+CONTRADICTED_SD2: Final = 25.0  # five standard deviations: on load the circuit itself is wrong for long
 CONTRADICTED_S: Final = 1800.0  # longer than lead dips at the onset of a discharge
 SURFACE_BLIND: Final = 0.7  # above, right after charging, nothing is known of how much is surface
 

@@ -132,7 +132,7 @@ class SocRules:
         def unit(name: str) -> Floats:
             return each(name)[layout.string_of]
 
-        return cls(
+        return cls(  # longer than a function should be: one line for each field, nothing else
             layout=layout,
             curves=curves,
             curve_of=CurveOf.of(kind[layout.string_of], curves),
