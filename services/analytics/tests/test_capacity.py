@@ -166,6 +166,12 @@ class TestFull:
         assert np.isnan(found.unit_frac[7])
         assert found.unit_frac[[0, 1, 23]] == pytest.approx(1.0, abs=0.01)
 
+    def test_the_charge_is_that_of_every_scan_not_of_the_kept_ones(self):
+        record = record_of(EVEN)
+        found = full(replace(record, moved_ah=0.97 * record.moved_ah))
+        assert found.string_frac == pytest.approx(0.97, abs=0.005)
+        assert found.unit_frac == pytest.approx(0.97, abs=0.01)
+
     def test_a_dip_at_the_beginning_is_not_the_end(self):
         ah = np.linspace(0.0, 10.0, 101)
         v = 2.0 - 0.03 * ah
@@ -318,6 +324,8 @@ class TestRest:
     def test_far_from_the_reference_temperature_it_is_less_sure(self):
         near, far = (Resting(self.RULES).rest(8.1, degc=degc).unit_sd_frac[0] for degc in (20.0, 29.0))
         assert far > near + 0.005
+        warm = Resting(self.RULES).rest(8.1, degc=29.0)
+        assert warm.unit_frac[0] == pytest.approx(1.0 / (1.0 + 0.5 * 0.006 * 9.0), abs=0.005)
         assert not Resting(self.RULES).rest(8.1, degc=3.0).is_proven
 
     def test_what_was_learned_ends_with_the_units_life(self):

@@ -312,6 +312,12 @@ def test_charge_is_the_trapezoid_over_the_known_currents(steps, lost):
     assert charge.uncounted_s == pytest.approx(sum(dt for dt in np.diff(times) if dt > 10.0))
 
 
+def test_what_flows_back_is_not_taken_off():
+    charge = Charge().count(0.0, 36.0, 10.0).count(10.0, 36.0, 10.0).count(20.0, -360.0, 10.0)
+    assert charge.ah == pytest.approx(0.1 + 0.05)
+    assert charge.largest_a == 36.0
+
+
 def test_samples_become_arrays_and_stay_in_order():
     samples = tuple(
         Sample(float(at), 2.0 * at, 3.0, NAN, np.full(2, at, np.float32), np.full(2, 20.0, np.float32))

@@ -213,6 +213,7 @@ class TestFollow:
             memory, estimate = follow_life(
                 memory, readings_of(layout, *scans), Learned.nothing(6), np.zeros(6, np.uint8), rules
             )
+            assert (~np.isnan(estimate.p_fail_12m_frac)).sum() == 2 * min(second, 3)
         p = estimate.p_fail_12m_frac
         assert p[0] == p[1] < p[2] == p[3] < p[4] == p[5]
         own = chance([4.0])[1, 0]

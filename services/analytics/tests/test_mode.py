@@ -5,6 +5,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+from analytics.discharge.detect import fall_needed_v
 from analytics.mode import ModeMemory, Told, follow_mode
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ CASES = {
     "the same voltage at 25 °C": ("vrla_agm", 2.20, -0.05, {}, "rest"),
     "lead at float, compensated at 5 °C": ("vrla_agm", 2.32, -0.05, {"degc": 5.0}, "float"),
     "no temperature is known: the charger may compensate": ("vrla_agm", 2.225, -0.05, {"degc": NAN}, "float"),
+    "compensation ends at 45 °C: no float": ("vrla_agm", 2.14, -0.05, {"degc": 60.0}, "rest"),
     "compensation ends at 45 °C": ("vrla_agm", 2.20, -0.05, {"degc": 60.0}, "float"),
     "an offset of the sensor below one percent of C": ("vrla_agm", 2.26, 0.9, {}, "float"),
     "lead at boost": ("vrla_agm", 2.38, -0.5, {}, "boost"),
@@ -103,6 +105,17 @@ def test_a_load_that_the_voltage_shows_only_slowly_is_dated_by_its_current():
     scans = [*steady(NOW_S, 60.0, 2.10), *sagging(NOW_S + 61.0, 1800.0, 2.0995, 2.08, 4.0)]
     said = player.play(scans)
     assert (said.mode, said.dated_by, said.since_s) == ("discharge", "current", NOW_S + 61.0)
+
+
+def test_the_fall_has_to_fit_the_current():
+    """The least resistance a cell can have, times the current; 2 mV where that would be in the noise."""
+    rules = rules_of(layout_of()).strings[0]
+    assert fall_needed_v(50.0, rules) == fall_needed_v(-50.0, rules) == pytest.approx(0.015)
+    assert fall_needed_v(1.0, rules) == pytest.approx(0.002)
+    for fall_v, amps, mode in ((0.010, 50.0, "unknown"), (0.016, 50.0, "discharge"), (0.0015, 3.0, "unknown")):
+        player = Player()
+        player.play([*steady(NOW_S, 30.0, FLOAT_V), *steady(NOW_S + 31.0, 30.0, FLOAT_V - fall_v, amps)])
+        assert player.modes() == ["float", mode], fall_v
 
 
 def test_recharge_float_and_what_follows():
@@ -231,6 +244,16 @@ class TestTime:
             assert said[0].mode == ("float" if second <= 30 else "unknown"), second
         assert said[0].why == "no scan for 10 s"
         assert said[1].mode == "float"
+
+    def test_a_string_that_comes_back_is_not_silent_any_more(self):
+        player = Player(layout_of(2))
+        for second in range(200):
+            scans = [Scan(NOW_S + second, FLOAT_V, string=1)]
+            if not 20 < second < 100:
+                scans.append(Scan(NOW_S + second, FLOAT_V))
+            said = [player.batch(scan)[0].mode for scan in scans]  # one string after the other, in batches of its own
+            if second >= 101:
+                assert said == ["float", "float"], second
 
     def test_a_site_that_falls_silent_is_told_by_the_callers_clock(self):
         player = Player(layout_of(2))
