@@ -173,7 +173,7 @@ def cpu() -> Figure:
                 memory, _ = follow_runtime(memory, scan, [mode] * s, believed, rules)  # type: ignore[list-item]
             each_ms.append((time.process_time() - began) / len(scans) * 1e3)
         found[mode] = float(np.median(each_ms))
-    note = f"CPU for 17 strings on battery at 1 Hz, judged every 10 s; in float, every minute, {found['float']:.2f}"
+    note = f"CPU for 17 strings on battery at 1 Hz, judged every 20 s; in float, every minute, {found['float']:.2f}"
     return Figure("runtime_ms_4096", found["discharge"], "ms", 0.5, note=note)
 
 

@@ -35,6 +35,8 @@ class Loads:
 
 def string_volts(readings: Readings, rules: RuntimeRules) -> Floats:
     """Return each string's volts (S,): measured, else the sum of its units, scaled up where few are missing."""
+    if not np.isnan(readings.string_v).any():
+        return readings.string_v
     layout = rules.layout
     strings = len(layout.strings)
     seen = np.isfinite(readings.unit_v)
