@@ -88,7 +88,7 @@ def figures() -> list[Figure]:
         Figure(
             "runtime_coverage", float(np.mean([each.covered for each in played])), "", better="higher",
             note="share of all predictions of a discharge, from onset to 95 % of its time, within two sd of the truth; "
-            f"two sd over the rms error of a discharge: median {float(np.median([each.sharpness for each in played])):.1f}",
+            f"two sd over the rms error of a discharge: median {np.median([each.sharpness for each in played]):.1f}",
         ),
         cpu(),
     ]  # fmt: skip

@@ -40,7 +40,8 @@ class PowerCurve:
     Attributes:
         ln_w: (POINTS,) evenly spaced.
         ln_s: (POINTS,).
-        known_ln_w: lowest and highest power of the table itself.
+        known_ln_w: lowest and highest power that are known; beyond, the bar grows.
+        shaped_ln_w: lowest and highest power whose times say something of the cell behind them.
         sd_frac: of the times within it.
         ref_degc: where it holds.
         ah_frac_per_k: by how much the charge grows per kelvin; short discharges gain more, through smaller losses.
@@ -49,6 +50,7 @@ class PowerCurve:
     ln_w: Floats
     ln_s: Floats
     known_ln_w: tuple[float, float]
+    shaped_ln_w: tuple[float, float]
     sd_frac: float
     ref_degc: float
     ah_frac_per_k: float
@@ -67,7 +69,7 @@ class PowerCurve:
         times = np.array([pchip(each[::-1], ln_s[::-1], grid) for each in watts])
         sd = GENERIC_SD if battery.is_generic else TABLE_SD
         times_at_end = _between(rows, times, end_v)
-        return cls(grid, times_at_end, known, sd, battery.ref_degc, battery.temperature.frac_per_k_3h)
+        return cls(grid, times_at_end, known, known, sd, battery.ref_degc, battery.temperature.frac_per_k_3h)
 
     @classmethod
     def of_rating(cls, string: StringTable) -> Self:
@@ -75,11 +77,12 @@ class PowerCurve:
         slow, fast = EXPONENTS[family(string.chemistry)]
         rated_ln_w = np.log(string.rated_ah / string.rate_h * string.profile.nominal_v)
         hour_ln_w = rated_ln_w + np.log(string.rate_h) / slow
-        known = (float(rated_ln_w), float(hour_ln_w + np.log(12.0) / fast))
-        grid = np.linspace(known[0] - SLOWER, known[1] + FASTER, POINTS)
+        known = (float(rated_ln_w), float(hour_ln_w))
+        shaped = (float(rated_ln_w), float(hour_ln_w + np.log(12.0) / fast))  # down to five minutes
+        grid = np.linspace(shaped[0] - SLOWER, shaped[1] + FASTER, POINTS)
         ln_s = np.log(3600.0) - np.where(grid < hour_ln_w, slow, fast) * (grid - hour_ln_w)
         warmth = 0.006 if family(string.chemistry) == "lead" else 0.005
-        return cls(grid, ln_s, known, RULE_SD, string.ref_degc, warmth)
+        return cls(grid, ln_s, known, shaped, RULE_SD, string.ref_degc, warmth)
 
 
 @dataclass(frozen=True, slots=True)
