@@ -84,7 +84,7 @@ def test_without_a_type_the_rated_point_holds_and_the_bar_is_wide():
     string = site_of(1, shipped_battery_types()[BLOCK], 24).string[0]
     curves = PowerCurves.stacked([PowerCurve.of_rating(string)])
     rated_w = string.rated_ah / string.rate_h * string.profile.nominal_v
-    watts, first = np.array([rated_w, 20.0 * rated_w]), np.zeros(2, dtype=np.intp)
+    watts, first = np.array([rated_w, 50.0 * rated_w]), np.zeros(2, dtype=np.intp)
     seconds, exponent = curves.seconds(first, watts)
     assert seconds[0] == pytest.approx(36_000.0, rel=0.01)
     assert exponent[1] > exponent[0] > 1.0
