@@ -7,7 +7,7 @@ from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.pchip import pchip
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
 from cellkeeper.contract.battery_type import shipped_battery_types
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runtime_room import Room, site_of
 
@@ -82,14 +82,15 @@ def test_a_curve_is_wider_beyond_its_table_and_for_generic_types():
 
 def test_without_a_type_the_rated_point_holds_and_the_bar_is_wide():
     string = site_of(1, shipped_battery_types()[BLOCK], 24).string[0]
-    curve = PowerCurve.of_rating(string)
+    curves = PowerCurves.stacked([PowerCurve.of_rating(string)])
     rated_w = string.rated_ah / string.rate_h * string.profile.nominal_v
-    seconds, exponent = PowerCurves.stacked([curve]).seconds(
-        np.zeros(2, dtype=np.intp), np.array([rated_w, 20 * rated_w])
-    )
+    watts, first = np.array([rated_w, 50.0 * rated_w]), np.zeros(2, dtype=np.intp)
+    seconds, exponent = curves.seconds(first, watts)
     assert seconds[0] == pytest.approx(36_000.0, rel=0.01)
     assert exponent[1] > exponent[0] > 1.0
-    assert curve.sd_frac >= 0.15
+    bars = curves.relative_sd(first, watts)
+    assert bars[0] == pytest.approx(0.2)
+    assert bars[1] > 2.0 * bars[0]  # minutes, where it is a guess
 
 
 def test_cold_shortens_and_too_much_power_ends_at_once():
@@ -102,6 +103,7 @@ def test_cold_shortens_and_too_much_power_ends_at_once():
     assert float(room.after(60.0).unit_left_s[0]) < 60.0
 
 
+@settings(max_examples=40)
 @given(soc=st.floats(0.0, 1.0), more=st.floats(0.0, 0.3), load=st.floats(20.0, 500.0))
 def test_more_charge_never_lasts_shorter(soc: float, more: float, load: float):
     found = []

@@ -47,7 +47,8 @@ class FloatLimits(Table):
 class WarmthTable(Table):
     """`[temperature]`: by how much runtime grows per kelvin above `ref_degc`, in discharges to one hour and from three.
 
-    IEC 60896-21 has 0.01 and 0.006 for lead [check against the maker's sheet].
+    Usual for lead are 0.01 and 0.006; the maker's sheet wins. Capacity tests correct with both; a runtime takes the
+    second for the charge, and what short discharges gain beyond it from the smaller losses of warm cells.
     """
 
     frac_per_k_1h: Annotated[float, Field(ge=0.0, le=0.03)]

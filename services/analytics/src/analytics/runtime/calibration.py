@@ -106,7 +106,7 @@ def calibrate(curve: PowerCurve, shape: CellShape, rated_ah: float, end_v: float
         rated_ah: of one cell, for the range that is searched.
         end_v: of one cell, for which the curve holds.
     """
-    within = (curve.ln_w >= curve.known_ln_w[0]) & (curve.ln_w <= curve.known_ln_w[1])
+    within = (curve.ln_w >= curve.shaped_ln_w[0]) & (curve.ln_w <= curve.shaped_ln_w[1])
     some = _Points(curve.ln_w[within][::COARSE], curve.ln_s[within][::COARSE], shape, rated_ah, end_v)
     every = _Points(curve.ln_w, curve.ln_s, shape, rated_ah, end_v)
     ln_ohm, sd_ln = _likely_ln_ohm(some)

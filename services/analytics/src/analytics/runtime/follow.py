@@ -1,9 +1,9 @@
 """Follow the runtime of all strings from scan to scan.
 
-A string is judged anew every 10 s of event time on load and every minute else, at once when a load begins or steps;
-in between the time that is left counts down. On load the units' own losses are learned from their voltages, but not in
-the first 60 s or 5 % of the time (coup de fouet: lead dips when a load comes, and recovers). Only the prediction waits
-so; whoever raises alarms does not.
+A string on load is judged anew after 2 % of the time that is left (5 s at least, 20 s at most; event time), every
+minute without, at once when a load begins or steps; in between the time that is left counts down. On load the units'
+own losses are learned from their voltages, but not in the first 60 s or 5 % of the time (coup de fouet: lead dips when
+a load comes, and recovers). Only the prediction waits so; whoever raises alarms does not.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from analytics.runtime.believed import Believed, units_of
 from analytics.runtime.learning import Learned, has_ended, learn
 from analytics.runtime.loads import Loads, chosen_load, measured_w, shared_w, smoothed_w
 from analytics.runtime.outlook import Outlook, look_ahead, stand
-from analytics.runtime.rules import RuntimeRules
+from analytics.runtime.rules import LOADED_EVERY_FRAC, RuntimeRules
 
 LOADED: Final = ("discharge", "test")
 CLOCK_BACK_S: Final = 300.0  # contract: a clock that is set back farther begins a new stream
@@ -149,7 +149,9 @@ def _with_load(
     memory: RuntimeMemory, readings: Readings, fresh: Flags, is_loaded: Flags, rules: RuntimeRules
 ) -> RuntimeMemory:
     """Return the memory with this scan's time and load."""
-    now_w = np.where(is_loaded, measured_w(readings, rules), np.nan)
+    now_w = np.full(len(is_loaded), np.nan)
+    if is_loaded.any():
+        now_w = np.where(is_loaded, measured_w(readings, rules), np.nan)
     is_new = is_loaded & np.isnan(memory.began_s)
     before_w = np.where(is_new, np.nan, memory.load_w)
     smooth_w = smoothed_w(before_w, now_w, readings.at_s - memory.load_at_s)
@@ -163,7 +165,6 @@ def _with_load(
         load_at_s=np.where(seen, readings.at_s, memory.load_at_s),
         expected_s=np.where(is_new, np.nan, memory.expected_s),
         learned=_forgotten(memory.learned, is_new, rules),
-        before_degc=_before(memory, readings, fresh, rules),
     )
 
 
@@ -175,20 +176,23 @@ def _forgotten(known: Learned, is_new: Flags, rules: RuntimeRules) -> Learned:
     return known.put(places, Learned.nothing(len(places)))
 
 
-def _before(memory: RuntimeMemory, readings: Readings, fresh: Flags, rules: RuntimeRules) -> Floats:
-    """Return the temperatures (N,) before the load: the newest ones where none is on, or none was known."""
+def _before(memory: RuntimeMemory, string: Places, readings: Readings, rules: RuntimeRules) -> Floats:
+    """Return the temperatures (N,) before the load, of these strings the newest where none is on or none was known."""
+    is_judged = np.zeros(len(rules.layout.strings), dtype=np.bool_)
+    is_judged[string] = True
     string_of = rules.layout.string_of
     newer = np.isnan(memory.began_s)[string_of] | np.isnan(memory.before_degc)
-    newer &= fresh[string_of] & ~np.isnan(readings.degc)
+    newer &= is_judged[string_of] & ~np.isnan(readings.degc)
     return np.where(newer, readings.degc, memory.before_degc)
 
 
 def _loads(memory: RuntimeMemory, believed: Believed, is_open: Flags, rules: RuntimeRules) -> Loads:
-    layout = rules.layout
-    strings = len(layout.strings)
-    known = believed.soh_frac > 0.0
-    total = np.bincount(layout.string_of, np.where(known, believed.soh_frac, 1.0), strings)
-    configured = shared_w(rules, total / np.diff(layout.first), is_open)
+    configured = rules.nominal_w
+    if not np.isnan(configured).all():
+        layout = rules.layout
+        health = np.where(believed.soh_frac > 0.0, believed.soh_frac, 1.0)
+        total = np.bincount(layout.string_of, health, len(layout.strings))
+        configured = shared_w(rules, total / np.diff(layout.first), is_open)
     with np.errstate(invalid="ignore"):
         now = ~np.isnan(memory.began_s) & (memory.load_at_s >= memory.began_s)
         now &= memory.at_s - memory.load_at_s <= STALE_LOAD_S
@@ -197,7 +201,8 @@ def _loads(memory: RuntimeMemory, believed: Believed, is_open: Flags, rules: Run
 
 def _due(memory: RuntimeMemory, loads: Loads, fresh: Flags, turned: Flags, rules: RuntimeRules) -> Flags:
     is_loaded = ~np.isnan(memory.began_s)
-    every_s = np.where(is_loaded, rules.loaded_every_s, rules.idle_every_s)
+    soon_s = np.clip(LOADED_EVERY_FRAC * np.nan_to_num(memory.string_s, nan=0.0), *rules.loaded_every_s)
+    every_s = np.where(is_loaded, soon_s, rules.idle_every_s)
     with np.errstate(invalid="ignore"):
         early = memory.at_s - memory.told_s < every_s
         same = np.abs(loads.w - memory.told_w) <= OTHER_LOAD_FRAC * memory.told_w
@@ -210,6 +215,7 @@ def _judge(
 ) -> RuntimeMemory:
     """Return the memory with these strings judged anew."""
     believed, loads = at
+    memory = replace(memory, before_degc=_before(memory, string, readings, rules))
     units = units_of(string, memory.before_degc, readings.ambient_degc, believed, rules)
     power_w = loads.w[string]
     loaded_s = np.nan_to_num(memory.at_s[string] - memory.began_s[string], nan=0.0)

@@ -35,9 +35,11 @@ class Loads:
 
 def string_volts(readings: Readings, rules: RuntimeRules) -> Floats:
     """Return each string's volts (S,): measured, else the sum of its units, scaled up where few are missing."""
+    if not np.isnan(readings.string_v).any():
+        return readings.string_v
     layout = rules.layout
     strings = len(layout.strings)
-    seen = ~np.isnan(readings.unit_v)
+    seen = np.isfinite(readings.unit_v)
     count = np.bincount(layout.string_of, seen, strings)
     units = np.diff(layout.first)
     total = np.bincount(layout.string_of, np.where(seen, readings.unit_v, 0.0), strings)
@@ -53,7 +55,9 @@ def measured_w(readings: Readings, rules: RuntimeRules) -> Floats:
     """
     giving = readings.discharge_a > LEAST_C_PER_H * rules.rated_ah
     volts = string_volts(readings, rules)
-    return np.where(giving & (volts > 0.0), volts * readings.discharge_a, np.nan)
+    with np.errstate(invalid="ignore"):
+        power_w = volts * readings.discharge_a
+    return np.where(giving & (volts > 0.0) & np.isfinite(power_w), power_w, np.nan)
 
 
 def smoothed_w(before_w: Floats, now_w: Floats, passed_s: Floats) -> Floats:

@@ -54,7 +54,7 @@ def stand(units: Units, power_w: Floats, learned: tuple[Floats, Floats, Floats],
     warmer_k = np.clip(units.degc - rules.curves.ref_degc[string], -WARMTH_RANGE_K, WARMTH_RANGE_K)
     cell_w = (power_w / rules.cells[units.string])[units.row] / soh
     healthy_ah, ohm = _calibrated(units, cell_w, _misjudged(units, excess, rules), rules)
-    healthy_ah = healthy_ah * np.maximum(1.0 + rules.curves.frac_per_k[string, 1] * warmer_k, 0.3)
+    healthy_ah = healthy_ah * np.maximum(1.0 + rules.curves.ah_frac_per_k[string] * warmer_k, 0.3)
     healthy_ah = healthy_ah * (1.0 + charge)
     _, exponent = rules.curves.seconds(string, cell_w)
     return Standing(

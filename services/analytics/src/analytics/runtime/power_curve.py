@@ -40,18 +40,20 @@ class PowerCurve:
     Attributes:
         ln_w: (POINTS,) evenly spaced.
         ln_s: (POINTS,).
-        known_ln_w: lowest and highest power of the table itself.
+        known_ln_w: lowest and highest power that are known; beyond, the bar grows.
+        shaped_ln_w: lowest and highest power whose times say something of the cell behind them.
         sd_frac: of the times within it.
         ref_degc: where it holds.
-        frac_per_k: by how much time grows per kelvin, in discharges to one hour and from three.
+        ah_frac_per_k: by how much the charge grows per kelvin; short discharges gain more, through smaller losses.
     """
 
     ln_w: Floats
     ln_s: Floats
     known_ln_w: tuple[float, float]
+    shaped_ln_w: tuple[float, float]
     sd_frac: float
     ref_degc: float
-    frac_per_k: tuple[float, float]
+    ah_frac_per_k: float
 
     @classmethod
     def of_type(cls, battery: BatteryType, end_v: float) -> Self:
@@ -66,8 +68,8 @@ class PowerCurve:
         grid = np.linspace(known[0] - SLOWER, known[1] + FASTER, POINTS)
         times = np.array([pchip(each[::-1], ln_s[::-1], grid) for each in watts])
         sd = GENERIC_SD if battery.is_generic else TABLE_SD
-        warmth = (battery.temperature.frac_per_k_1h, battery.temperature.frac_per_k_3h)
-        return cls(grid, _between(rows, times, end_v), known, sd, battery.ref_degc, warmth)
+        times_at_end = _between(rows, times, end_v)
+        return cls(grid, times_at_end, known, known, sd, battery.ref_degc, battery.temperature.frac_per_k_3h)
 
     @classmethod
     def of_rating(cls, string: StringTable) -> Self:
@@ -75,11 +77,12 @@ class PowerCurve:
         slow, fast = EXPONENTS[family(string.chemistry)]
         rated_ln_w = np.log(string.rated_ah / string.rate_h * string.profile.nominal_v)
         hour_ln_w = rated_ln_w + np.log(string.rate_h) / slow
-        known = (float(rated_ln_w), float(hour_ln_w + np.log(12.0) / fast))
-        grid = np.linspace(known[0] - SLOWER, known[1] + FASTER, POINTS)
+        known = (float(rated_ln_w), float(hour_ln_w))
+        shaped = (float(rated_ln_w), float(hour_ln_w + np.log(12.0) / fast))  # down to five minutes
+        grid = np.linspace(shaped[0] - SLOWER, shaped[1] + FASTER, POINTS)
         ln_s = np.log(3600.0) - np.where(grid < hour_ln_w, slow, fast) * (grid - hour_ln_w)
-        warmth = {"lead": (0.01, 0.006), "nickel": (0.006, 0.005), "lithium": (0.006, 0.005)}[family(string.chemistry)]
-        return cls(grid, ln_s, known, RULE_SD, string.ref_degc, warmth)
+        warmth = 0.006 if family(string.chemistry) == "lead" else 0.005
+        return cls(grid, ln_s, known, shaped, RULE_SD, string.ref_degc, warmth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,7 @@ class PowerCurves:
         first_ln_w, step_ln_w: (S,) of each string's grid.
         ln_s: (S, POINTS).
         known_ln_w: (S, 2).
-        sd_frac, ref_degc: (S,).
-        frac_per_k: (S, 2).
+        sd_frac, ref_degc, ah_frac_per_k: (S,).
     """
 
     first_ln_w: Floats
@@ -100,7 +102,7 @@ class PowerCurves:
     known_ln_w: Floats
     sd_frac: Floats
     ref_degc: Floats
-    frac_per_k: Floats
+    ah_frac_per_k: Floats
 
     @classmethod
     def stacked(cls, curves: list[PowerCurve]) -> Self:
@@ -112,7 +114,7 @@ class PowerCurves:
             np.array([curve.known_ln_w for curve in curves]),
             np.array([curve.sd_frac for curve in curves]),
             np.array([curve.ref_degc for curve in curves]),
-            np.array([curve.frac_per_k for curve in curves]),
+            np.array([curve.ah_frac_per_k for curve in curves]),
         )
 
     def place(self, string: Places, cell_w: Floats) -> tuple[Places, Floats]:
@@ -142,12 +144,6 @@ class PowerCurves:
         low, high = self.known_ln_w[string, 0], self.known_ln_w[string, 1]
         beyond = np.maximum(np.maximum(low - ln_w, ln_w - high), 0.0)
         return np.asarray(np.hypot(self.sd_frac[string], BEYOND_SD * beyond))
-
-    def warmth(self, string: Places, seconds: Floats, degc: Floats) -> Floats:
-        """Return K_T of discharges that take `seconds` at `degc`: 1 + lambda (T - T_ref), lambda by duration."""
-        part = np.clip((seconds / 3600.0 - 1.0) / 2.0, 0.0, 1.0)
-        short, long = self.frac_per_k[string, 0], self.frac_per_k[string, 1]
-        return np.asarray(np.maximum(1.0 + (short + part * (long - short)) * (degc - self.ref_degc[string]), 0.3))
 
 
 def _between(rows: list[PowerRow], times: Floats, end_v: float) -> Floats:

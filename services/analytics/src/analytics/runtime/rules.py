@@ -14,7 +14,8 @@ from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
 from analytics.runtime.projection import Shapes
 
-LOADED_EVERY_S: Final = 10.0
+LOADED_EVERY_S: Final = (5.0, 20.0)
+LOADED_EVERY_FRAC: Final = 0.02
 IDLE_EVERY_S: Final = 60.0
 
 
@@ -36,7 +37,9 @@ class RuntimeRules:
         ohm_sd_ln: (S,) how uncertain their logarithm is.
         ah: (S, LOSSES, POINTS) charge of a full cell along the curve's grid, for multiples of these losses.
         rested_sd_v: (S,) of the chemistry.
-        loaded_every_s, idle_every_s: event time after which a string is judged anew, on load and else.
+        loaded_every_s: event time after which a string on load is judged anew: LOADED_EVERY_FRAC of what it has left,
+            within these limits.
+        idle_every_s: the same for all others.
     """
 
     layout: Layout
@@ -52,7 +55,7 @@ class RuntimeRules:
     ohm_sd_ln: Floats
     ah: Floats
     rested_sd_v: Floats
-    loaded_every_s: float = LOADED_EVERY_S
+    loaded_every_s: tuple[float, float] = LOADED_EVERY_S
     idle_every_s: float = IDLE_EVERY_S
 
     @classmethod

@@ -71,9 +71,8 @@ def score_runtime(record: DischargeRecord, end_v: float, bus_end_v: float) -> tu
     onset = next((each for each in said if each.at_s >= settled_s), said[-1])
     half = min(said, key=lambda each: abs(each.at_s - record.began_s - 0.5 * whole_s))
     unit = _unit_end(record, end_v)
-    return tuple(
-        _score(moment, record.began_s, each, whole_s, unit) for moment, each in (("onset", onset), ("half", half))
-    )
+    began_s = record.began_s
+    return _score("onset", began_s, onset, whole_s, unit), _score("half", began_s, half, whole_s, unit)
 
 
 def _score(moment: Moment, began_s: float, said: RuntimeSaid, bus_s: float, unit: tuple[float, int]) -> RuntimeScore:
