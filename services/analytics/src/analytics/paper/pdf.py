@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from reportlab import rl_config
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
@@ -47,7 +48,7 @@ def pdf_of(document: Document) -> bytes:
     Raises:
         PaperError: it cannot be set, for example because a single field is longer than a page.
     """
-    _fonts()
+    _set_up()
     sheet = BytesIO()
     frame = Frame(MARGIN_MM * mm, 18 * mm, WIDTH, A4[1] - (TOP_MM + 18) * mm, 0, 0, 0, 0)
     template = BaseDocTemplate(
@@ -76,7 +77,8 @@ def pdf_of(document: Document) -> bytes:
 
 
 @cache
-def _fonts() -> None:
+def _set_up() -> None:
+    rl_config.useA85 = 0  # pictures as they are: text-safe coding costs a second and a fifth of the size
     try:
         pdfmetrics.registerFont(TTFont(PLAIN, str(font_file())))
         pdfmetrics.registerFont(TTFont(BOLD, str(font_file(bold=True))))
