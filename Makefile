@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap demo test check format bench coverage soak fuzz e2e e2e-systemd images bundle lock docs figures clean
 
-SOURCES := libs/cellkeeper/src services/bus-gateway/src services/historian/src services/twin/src services/balancer/src dashboards/src
+SOURCES := libs/cellkeeper/src services/bus-gateway/src services/historian/src services/twin/src services/balancer/src services/analytics/src dashboards/src
 BIN := .venv/bin
 BALANCER_CORE := phase pack_stats pack_view rules seen limits frozen_units findings orders decision dispatch proof string_loop strategies
 

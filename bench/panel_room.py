@@ -30,16 +30,17 @@ from cellkeeper.contract.series import (
     tier_field,
 )
 from cellkeeper.contract.telemetry import ImpedanceSweep
-from cellkeeper.testing.builders import balance_of
+from cellkeeper.testing.builders import balance_of, estimate_of, mode_of
 from cellkeeper.testing.influxd import Influxd
 from dashboards.tier_rule import Scope
-from historian.stores.balance_rows import balance_row
-from historian.stores.influx.balance_lines import balance_line
+from historian.stores.estimate_rows import cell_estimate_row, estimate_row
 from historian.stores.influx.lines import event_line, sweep_lines
 from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Server, Target
+from historian.stores.influx.state_lines import cell_state_lines, state_line
 from historian.stores.influx.text_columns import TextColumns, chars_of
 from historian.stores.port import LivedSweep
+from historian.stores.state_rows import balance_row, mode_row
 
 SITE, STRINGS, CELLS = "hh1", 16, 256
 HOUR_MS = 3_600_000
@@ -81,7 +82,7 @@ class PanelRoom:
                     raise RuntimeError(refused.said)
             took[tier.name] = time.perf_counter() - begin_s
         self._server.write(LOG, b"".join(self._log()))
-        for lines in self._balancing():
+        for lines in (*self._balancing(), *self._estimates()):
             self._server.write(LOG, lines)
         self._server.close()
         return took
@@ -162,7 +163,26 @@ class PanelRoom:
                 balance_row(balance_of(at_ms, string=LOOKED_AT, spread_v=0.001 * (at_ms // MINUTE_MS % 60)))
                 for at_ms in range(first_ms, first_ms + DAY_MS, MINUTE_MS)
             ]
-            yield b"".join(balance_line(row, SITE) for row in rows)
+            yield b"".join(state_line(row, SITE) for row in rows)
+
+    def _estimates(self) -> Iterator[bytes]:
+        """Yield estimates as the historian keeps them: of the string a row a minute, of its units one an hour."""
+        of_units = {name: each for name, each in estimate_of(self._end_ms) if isinstance(each, list) and len(each) == 3}
+        columns = {name: (each[:2] * CELLS)[:CELLS] for name, each in of_units.items()}
+        for first_ms in range(self._end_ms - KEPT_MS["15m"], self._end_ms, DAY_MS):
+            rows = [
+                estimate_row(estimate_of(at_ms, string=LOOKED_AT))
+                for at_ms in range(first_ms, first_ms + DAY_MS, MINUTE_MS)
+            ]
+            modes = [
+                mode_row(mode_of(at_ms, string=LOOKED_AT)) for at_ms in range(first_ms, first_ms + DAY_MS, 300_000)
+            ]
+            hours = [
+                cell_estimate_row(estimate_of(at_ms, string=LOOKED_AT, **columns), None)
+                for at_ms in range(first_ms, first_ms + DAY_MS, HOUR_MS)
+            ]
+            yield b"".join(state_line(row, SITE) for row in (*rows, *modes))
+            yield b"".join(cell_state_lines(row, SITE) for row in hours)
 
 
 def _sweep(string: str, at: datetime, rng: np.random.Generator) -> ImpedanceSweep:

@@ -87,7 +87,7 @@ def check_upgrade(stack: Stack) -> str:
         each["Config"]["Image"] for each in stack.containers().values() if "historian" in each["Config"]["Image"]
     )
     before = now.partition(":")[2]
-    for service in ("bus-gateway", "historian", "balancer", "twin"):
+    for service in ("bus-gateway", "historian", "balancer", "analytics", "twin"):
         for tag in (GOOD, BROKEN):
             run("docker", "tag", f"cellkeeper/{service}:{before}", f"cellkeeper/{service}:{tag}")
     context = stack.project.parent / "broken"
@@ -112,7 +112,7 @@ def check_upgrade(stack: Stack) -> str:
         stack.wait_for_data(before_ms)
     finally:
         stack.down(with_volumes=True)
-        for service in ("bus-gateway", "historian", "balancer", "twin"):
+        for service in ("bus-gateway", "historian", "balancer", "analytics", "twin"):
             for tag in (GOOD, BROKEN):
                 run("docker", "image", "rm", "--force", f"cellkeeper/{service}:{tag}", may_fail=True)
     return f"{before} to {GOOD}; to a broken one and back to {GOOD} by itself, all well and data going on"

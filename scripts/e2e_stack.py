@@ -65,7 +65,7 @@ class Stack:
         shutil.copy(ROOT / "docker-compose.yml", self.project)
         for each in ("deploy", "dashboards/generated"):
             shutil.copytree(ROOT / each, self.project / each)
-        self.services = ["broker", "influxdb", "historian", "bus-gateway", "balancer", "twin"]
+        self.services = ["broker", "influxdb", "historian", "bus-gateway", "balancer", "analytics", "twin"]
         if os.environ.get("CELLKEEPER_GRAFANA_IMAGE"):
             self.services.append("grafana")
         told = {"SITE": self.site, "BACKUP": self.backups, "PULL": "never"}

@@ -37,6 +37,8 @@ def test_every_file_that_is_named_exists():
         ROOT / "services/balancer/src",
         ROOT / "services/balancer/src/balancer",
         ROOT / "services/balancer/src/balancer/strategies",
+        ROOT / "services/analytics/src",
+        ROOT / "services/analytics/src/analytics",
     )
     named = set(re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md|toml|yaml|svg))`", TEXT))
     named |= set(re.findall(r"\]\((docs/[\w/.-]+)\)", TEXT))

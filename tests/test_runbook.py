@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+from analytics.gauges import Gauges as AnalyticsGauges
 from balancer.gauges import Gauges as BalancerGauges
 from balancer.limits import Reason
 from balancer.telling import FINDINGS
 from bus_gateway.uplink.gauges import GatewayGauges
+from cellkeeper.contract.estimate_state import Doubt
+from cellkeeper.contract.estimating import EstimateProfile, FullSigns
 from cellkeeper.contract.notices import Event, Presence
 from cellkeeper.contract.physical import Quality
 from cellkeeper.runtime.metrics import Metrics
@@ -20,12 +23,15 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 KIND = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 # texts of the same form that are no kinds: files, packages, entry points
 OTHER = re.compile(
-    r".*\.(log|conf|sqlite|sock|lock|toml|json|csv|py|journal|parquet|crt|key|sh|so|token|password|bolt|gz|encrypted)|svg\.(fonttype|hashsalt)|sealed\.sha256"
-    r"|cellkeeper(\.\w+)+"
+    r".*\.(log|conf|sqlite|sock|lock|toml|json|csv|py|journal|parquet|crt|key|sh|so|token|password|bolt|gz|encrypted)|(svg|axes|font|grid|legend|path|xtick|ytick)\.[\w.]+|sealed\.sha256"
+    r"|(cellkeeper|analytics)(\.\w+)+"
 )
+PROFILE = {f"estimate.{name}" for name in EstimateProfile.model_fields}
+PROFILE |= {f"estimate.full.{name}" for name in FullSigns.model_fields}  # paths within a chemistry profile
 SOURCES = (ROOT / "libs/cellkeeper/src", *(ROOT / "services").glob("*/src"))
-EVENTS = ("Events of the gateway", "Events of the historian", "Events of the balancer")
+EVENTS = ("Events of the gateway", "Events of the historian", "Events of the balancer", "Events of the analytics")
 FORMATTED = {
+    "estimate.{doubt}": {f"estimate.{doubt}" for doubt in get_args(Doubt.__value__)},
     "scan.{item.reason}": {"scan.future", "scan.too_old"},
     "balance.{Reason(finding).word}": {f"balance.{Reason(each).word}" for each in FINDINGS},
 }
@@ -50,7 +56,7 @@ def kinds_in_code() -> set[str]:
     for folder in SOURCES:
         for path in folder.rglob("*.py"):
             for text in strings_in(ast.parse(path.read_text("utf-8"))):
-                if KIND.fullmatch(text) and not OTHER.fullmatch(text):
+                if KIND.fullmatch(text) and not OTHER.fullmatch(text) and text not in PROFILE:
                     found.add(text)
                 elif re.fullmatch(r"[a-z_]+\.\{[^}]*\}", text):
                     found |= FORMATTED.get(text, {text})
@@ -93,11 +99,12 @@ def test_every_event_has_a_severity_a_meaning_and_something_to_do():
 
 
 def test_every_metric_is_explained_and_registered_in_one_place():
-    gateway, historian, balancer = Metrics(), Metrics(), Metrics()
+    gateway, historian, balancer, analytics = pages = Metrics(), Metrics(), Metrics(), Metrics()
     GatewayGauges(gateway, gateway=None)
     Gauges(historian, None, None, inlet_refused=lambda: 0)
     BalancerGauges(balancer, None)
-    names = {metric.name for page in (gateway, historian, balancer) for metric in page.registry.collect()}
+    AnalyticsGauges(analytics, None)
+    names = {metric.name for page in pages for metric in page.registry.collect()}
     assert len(names) > 30
     assert sorted(name for name in names if not (told(name) or told(f"{name}_total"))) == []
     written = set(re.findall(r"`(cellkeeper_\w+)`", RUNBOOK))
@@ -110,6 +117,7 @@ def test_every_metric_is_explained_and_registered_in_one_place():
     }
     assert makers == {
         "libs/cellkeeper/src/cellkeeper/runtime/metrics.py",
+        "services/analytics/src/analytics/gauges.py",
         "services/balancer/src/balancer/gauges.py",
         "services/bus-gateway/src/bus_gateway/uplink/gauges.py",
         "services/historian/src/historian/gauges.py",

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from analytics import memory_file as estimates_file
 from balancer import memory_file
 from bus_gateway.journal import format as gateway_journal
 from bus_gateway.uplink import retained
@@ -20,6 +21,8 @@ IN_CODE = {
     "*.journal": gateway_journal.VERSION,
     "shown-topics.json": retained.FILE_VERSION,
     "learned.json": memory_file.FORMAT,
+    "learned.ckm": estimates_file.FORMAT,
+    "events/*.json, *.npz": 1,
     "backup.json": book.FORMAT,
 }
 

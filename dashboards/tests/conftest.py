@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from cellkeeper.contract.balance_state import BalanceState
+from cellkeeper.contract.estimate_state import StringEstimate
 from cellkeeper.contract.notices import Event
 from cellkeeper.contract.series import DATABASE, DAY_MS
 from cellkeeper.contract.telemetry import ImpedanceSweep
-from cellkeeper.testing.builders import balance_of, scan_of
+from cellkeeper.testing.builders import balance_of, estimate_of, mode_of, scan_of
 from cellkeeper.testing.influxd import missing_influxd, running_influxd
 from dashboards.rehearsal import InfluxQuestioner
-from historian.stores.balance_rows import balance_row
+from historian.stores.estimate_rows import cell_estimate_row, estimate_row
 from historian.stores.influx.options import InfluxOptions
 from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Target
 from historian.stores.influx.store import InfluxStore
 from historian.stores.port import LivedScan, LivedSweep, WriteBatch
+from historian.stores.state_rows import balance_row, mode_row
 
 CELLS = {"s1": 6, "s2": 3}
 SCALARS = {"current_a": 0.05, "string_v": 13.5, "ambient_degc": 21.5, "ripple_a_rms": 1.25}
@@ -73,8 +75,22 @@ def a_finding(n: int, at_ms: int) -> Event:
     )  # fmt: skip
 
 
+def a_dossier(n: int, at_ms: int) -> Event:
+    return Event(
+        id=f"d{n:08x}", at=datetime.fromtimestamp(at_ms / 1000, UTC), service="analytics", kind="discharge.dossier",
+        severity="info", text="dossier of s1: dossiers/s1.pdf", string="s1",
+    )  # fmt: skip
+
+
 def a_state(string: str, at_ms: int) -> BalanceState:
     return balance_of(at_ms, string=string, held_out_spread_v=0.06, inhibit="" if string == "s1" else "paused")
+
+
+def an_estimate(string: str, at_ms: int) -> StringEstimate:
+    cells = CELLS[string]
+    columns = {name: getattr(estimate_of(at_ms), name) for name in StringEstimate.model_fields}
+    whole = {name: (each[:2] * 3)[:cells] for name, each in columns.items() if isinstance(each, list) and each[1:]}
+    return estimate_of(at_ms, string=string, **whole)
 
 
 def a_sweep(at_ms: int) -> ImpedanceSweep:
@@ -107,12 +123,25 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
         told_ms = [end_ms - minutes * 60_000 for minutes in (5, 30, 120, 600, 20_000)]
         store.write(
             WriteBatch(
-                balances=[balance_row(a_state(string, at_ms)) for at_ms in told_ms for string in CELLS],
+                states=[
+                    row
+                    for at_ms in told_ms
+                    for string in CELLS
+                    for row in (
+                        balance_row(a_state(string, at_ms)),
+                        mode_row(mode_of(at_ms, string=string)),
+                        estimate_row(an_estimate(string, at_ms)),
+                    )
+                ],
+                cell_states=[
+                    cell_estimate_row(an_estimate(string, at_ms), None) for at_ms in told_ms for string in CELLS
+                ],
                 scans=scans,
                 sweeps=[LivedSweep(a_sweep(at_ms)) for at_ms in log_times],
                 events=[
                     *(an_event(n, at_ms) for n, at_ms in enumerate(log_times)),
                     *(a_finding(n, at_ms) for n, at_ms in enumerate(log_times)),
+                    *(a_dossier(n, at_ms) for n, at_ms in enumerate(log_times)),
                 ],
             )
         )

@@ -60,7 +60,7 @@ def test_every_variable_and_every_mark_has_values(filled):
             assert {mark["target"]["textColumn"], mark["target"]["titleColumn"], mark["target"]["tagsColumn"]} < set(
                 columns
             )
-            assert answer.rows == 4
+            assert answer.rows == 6
 
 
 def test_values_are_in_the_units_that_panels_name(filled):
@@ -80,6 +80,12 @@ def test_values_are_in_the_units_that_panels_name(filled):
     assert seen["cellkeeper-balancing", "Phase, and why nothing is bled", "phase", ""] == "float"
     assert seen["cellkeeper-balancing", "Phase, and why nothing is bled", "inhibit", ""] == ""
     assert seen["cellkeeper-balancing", "Highest and lowest against the mean", "lowest", ""] < -20.0
+    assert seen["cellkeeper-estimates", "Mode", "mode", ""] == "float"
+    assert seen["cellkeeper-estimates", "Charge of the emptiest cell", "estimate", ""] == pytest.approx(0.887)
+    assert seen["cellkeeper-estimates", "Charge of the emptiest cell", "lower", ""] == pytest.approx(0.859)
+    assert seen["cellkeeper-estimates", "Predicted runtime", "weakest cell", ""] == 460.0
+    assert seen["cellkeeper-estimates", "Emptiest cells", "missing", "2"] == pytest.approx(0.113)
+    assert seen["cellkeeper-estimates", "Impedance of each cell", "r_own_frac", "2"] == pytest.approx(1.31)
     assert seen["cellkeeper-string", "Voltage", "string_v", ""] == 13.5
     assert seen["cellkeeper-string", "Room", "ambient_degc", ""] == 21.5
     assert seen["cellkeeper-string", "Worst ten", "mean", ""] == pytest.approx(2.275, abs=0.005)

@@ -28,7 +28,8 @@ rm -rf "$new"
 "$python" -m venv --without-pip "$new" || refuse "no virtual environment can be made in $new"
 PYTHONPATH=$(echo "$here"/wheelhouse/pip-*.whl) "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
     --no-index --find-links "$here/wheelhouse" -c "$here/wheelhouse/pins.txt" \
-    cellkeeper cellkeeper-bus-gateway cellkeeper-historian cellkeeper-balancer cellkeeper-twin || refuse "the wheels do not install, see above"
+    cellkeeper cellkeeper-bus-gateway cellkeeper-historian cellkeeper-balancer cellkeeper-analytics \
+    cellkeeper-twin || refuse "the wheels do not install, see above"
 # programs of an environment begin with its path
 find "$new/bin" -type f -exec grep -lI "$new" {} + | while read -r file; do sed -i "s|$new|$place|g" "$file"; done
 sed -i "s|$new|$place|g" "$new/pyvenv.cfg"

@@ -72,7 +72,7 @@ if [ -n "$compose" ]; then
     start() { stack up -d --remove-orphans ${UPGRADE_SERVICES:-} >/dev/null 2>&1 || true; } # `healthy` decides
     last_words() { stack logs --no-color --tail 5 2>/dev/null | tail -n 40; }
     for file in "$here"/images/*.tar.gz; do [ ! -e "$file" ] || docker load --quiet --input "$file" >/dev/null; done
-    for service in bus-gateway historian balancer; do
+    for service in bus-gateway historian balancer analytics; do
         docker image inspect "cellkeeper/$service:$wanted" >/dev/null 2>&1 || refuse "image cellkeeper/$service:$wanted is not here"
     done
     put_new() {

@@ -14,6 +14,7 @@ FOLDERS = {
     "L": "libs/cellkeeper/tests",
     "Y": "tests/system",
     "B": "services/balancer/tests",
+    "A": "services/analytics/tests",
 }
 
 
@@ -61,7 +62,14 @@ def test_the_documents_say_that_this_is_no_protection_device(document: str):
 def test_places_named_in_the_document_exist():
     below = ROOT / "services/bus-gateway/src/bus_gateway"
     balancer = ROOT / "services/balancer/src/balancer"
-    roots = (below, balancer, ROOT, ROOT / "libs/cellkeeper/src", ROOT / "services/historian/src")
+    roots = (
+        below,
+        balancer,
+        ROOT,
+        ROOT / "libs/cellkeeper/src",
+        ROOT / "services/historian/src",
+        ROOT / "services/analytics/src",
+    )
     places = set(re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md|toml))`", SAFETY))
     assert len(places) > 15
     assert [

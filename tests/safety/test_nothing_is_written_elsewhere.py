@@ -32,6 +32,7 @@ NETWORK = {
         "historian/commands.py",
         "historian/backup_command.py",
         "balancer/hands_on/history.py",
+        "analytics/reports/history.py",
     },
     "serial": {"bus_gateway/line/serial_port.py"},
 }

@@ -100,7 +100,7 @@ def test_readings_reach_the_store_and_people_over_tls(site: RunningSite):
     site.wait(lambda: site.stored_rows() == 1, "a stored string")
     assert "8/8" in site.tell("watch", "--once")
     assert "0 found" in site.tell("modules", "search", "b1-1")
-    assert "at work: hh1/balancer, hh1/bus-gateway, hh1/historian" in site.tell("doctor")
+    assert "at work: hh1/analytics, hh1/balancer, hh1/bus-gateway, hh1/historian" in site.tell("doctor")
     access = load_access(site.folder).broker
     person = PlainClient().connect(access.readers_certificate_port, context_of(site.folder.secrets_of("cli")))
     assert person.subscribe_all([ROOT + "string/s1/stored", ROOT + "string/s1/cell/8"]) == [True, True]

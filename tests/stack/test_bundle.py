@@ -8,7 +8,10 @@ import pytest
 
 from .bundles import install
 
-PARTS = {"cellkeeper", "cellkeeper-bus-gateway", "cellkeeper-historian", "cellkeeper-balancer", "cellkeeper-twin"}
+PARTS = {
+    "cellkeeper", "cellkeeper-bus-gateway", "cellkeeper-historian", "cellkeeper-balancer", "cellkeeper-analytics",
+    "cellkeeper-twin",
+}  # fmt: skip
 pytestmark = pytest.mark.timeout(300)
 
 

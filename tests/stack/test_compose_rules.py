@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
-OURS = ("provision", "historian", "bus-gateway", "balancer", "twin", "backup")
+OURS = ("provision", "historian", "bus-gateway", "balancer", "analytics", "twin", "backup")
 PUBLISHED = {"broker": ["8884", "8885"], "grafana": ["3000"]}  # docs/deploy.md, "Ports"
 
 BACKUP = "backup"  # runs for a moment, reads all keys, and has rules of its own below
@@ -94,7 +94,7 @@ def test_devices_are_the_gateways_alone():
 def test_each_sees_its_own_secrets_and_never_a_single_file(name: str):
     secret = [mount["source"].partition("/secrets/")[2] for mount in mounts(name) if "/secrets/" in mount["source"]]
     allowed = {"provision": ["provision", "historian", "grafana"], "historian": ["historian"], "grafana": ["grafana"]}
-    assert secret == allowed.get(name, [name] if name in ("bus-gateway", "balancer") else [])
+    assert secret == allowed.get(name, [name] if name in ("bus-gateway", "balancer", "analytics") else [])
     assert "secrets" not in SERVICES[name]
 
 
@@ -153,6 +153,6 @@ def test_nothing_starts_before_what_it_needs():
     assert needs["provision"] == {"influxdb": {"condition": "service_healthy"}}
     for name in ("historian", "grafana"):
         assert needs[name]["provision"] == {"condition": "service_completed_successfully"}
-    for name in ("historian", "bus-gateway", "balancer"):
+    for name in ("historian", "bus-gateway", "balancer", "analytics"):
         assert needs[name]["broker"] == {"condition": "service_healthy"}
     assert SERVICES["twin"]["profiles"] == ["demo"]

@@ -9,7 +9,7 @@ import pytest
 from cellkeeper.cli.init import BROKER_UID, SERVICES_UID
 
 UNITS = Path(__file__).parents[2] / "deploy/systemd"
-SERVICES = ("broker", "historian", "bus-gateway", "balancer")
+SERVICES = ("broker", "historian", "bus-gateway", "balancer", "analytics")
 
 
 def lines(name: str) -> list[str]:

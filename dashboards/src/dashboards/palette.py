@@ -18,6 +18,7 @@ OKABE_ITO: Final = frozenset({BLUE, SKY, GREY, ORANGE, VERMILION, PURPLE, GREEN}
 
 LINES: Final = {
     "lowest": BLUE, "mean": GREY, "highest": VERMILION, "newest": GREY, "spread": BLUE, "never bled": ORANGE,
+    "estimate": BLUE, "lower": SKY, "upper": SKY, "weakest cell": BLUE, "bus": ORANGE,
 }  # fmt: skip
 """Colour of a line by its name, so that it stays the same when another tier answers."""
 
@@ -40,6 +41,12 @@ PHASES: Final = {
     "": ("may be bled", SKY),
 }  # fmt: skip
 """Word and colour of the phases of a string; the empty text is the inhibit of one that may be bled."""
+MODES: Final = {
+    "float": ("float", SKY), "boost": ("boost", GREEN), "recharge": ("recharge", ORANGE),
+    "discharge": ("discharge", VERMILION), "rest": ("rest", GREY), "open": ("open", BLUE), "test": ("test", PURPLE),
+    "unknown": ("?", GREY),
+}  # fmt: skip
+"""Word and colour of what a string does."""
 FINDINGS: Final = Steps(GREY, ((1.0, VERMILION),))
 DUTY: Final = Steps(GREY, ((0.001, SKY), (0.5, BLUE)))
 WARMTH: Final = Steps(GREY, ((30.0, ORANGE), (40.0, VERMILION)))

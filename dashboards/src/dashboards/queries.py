@@ -113,6 +113,16 @@ def spread(field: Field, name: str = "spread") -> Column:
     return Column(name, (Part(field, "max"), Part(field, "min")), in_thousandths(field), "{0} - {1}")
 
 
+def band(of: Field, sd: Field) -> tuple[Column, ...]:
+    """Return an estimate, and the bounds in which 95 of 100 truths lie."""
+    parts = (Part(of, "mean"), Part(sd, "mean"))
+    return (
+        Column("estimate", parts[:1], shown(of)),
+        Column("lower", parts, shown(of), "{0} - 2.0 * {1}"),
+        Column("upper", parts, shown(of), "{0} + 2.0 * {1}"),
+    )
+
+
 def coverage(field: Field, name: str = "coverage") -> Column:
     """Return usable readings / all readings."""
     return Column(name, (Part(field, "n_good"), Part(field, "n_bad")), SHARE, "{0} / ({0} + {1})")

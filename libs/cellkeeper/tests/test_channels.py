@@ -23,6 +23,8 @@ CONTRACT = {  # the table of the contract: topic under the root, QoS, retained
     "string/{string}/impedance": (1, False),
     "string/{string}/cell/{cell}": (0, True),
     "string/{string}/mode": (1, True),
+    "string/{string}/estimate": (1, True),
+    "string/{string}/cell/{cell}/estimate": (0, True),
     "string/{string}/balance": (1, True),
     "dcbus/{dcbus}/state": (1, True),
     "module/{serial}": (1, True),
@@ -32,7 +34,7 @@ CONTRACT = {  # the table of the contract: topic under the root, QoS, retained
     "command/{service}/{name}/{issuer}": (1, False),
     "outcome/{service}/{issuer}": (1, False),
 }
-EXPIRING = {"summary", "cell", "mode", "balance", "dcbus", "aux"}
+EXPIRING = {"summary", "cell", "mode", "estimate", "cell-estimate", "balance", "dcbus", "aux"}
 
 
 def filled(channel: Channel, data: st.DataObject) -> dict[str, int | str]:

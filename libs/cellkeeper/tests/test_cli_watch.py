@@ -5,13 +5,13 @@ import pytest
 from cellkeeper.cli.deviation import deviations_mv, duration, notable_units, scale_mv, spread_mv
 from cellkeeper.cli.site_view import MAX_STRINGS, READ, SiteView
 from cellkeeper.cli.watch_picture import Look, by_need, picture, worst_units
-from cellkeeper.contract.channels import BALANCE, PRESENCE, SCAN, STORED, STRING_META
+from cellkeeper.contract.channels import BALANCE, ESTIMATE, PRESENCE, SCAN, STORED, STRING_META
 from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Presence
 from cellkeeper.contract.scan_columns import ScanColumns, encode_scan
 from cellkeeper.contract.telemetry import StoredReceipt
 from cellkeeper.contract.wire import encode
-from cellkeeper.testing.builders import START_MS, balance_of, scan_of
+from cellkeeper.testing.builders import START_MS, balance_of, estimate_of, scan_of
 from cellkeeper.testing.strategies import scans
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,9 +192,24 @@ def test_balancing_of_a_string_is_one_line_below_its_title():
     assert view.strings["s1"].balance is None
 
 
+def test_estimates_of_a_string_are_one_line_with_their_bounds():
+    view, topic, look = room(2, 20), ESTIMATE.topic(site="hh1", string="s1"), Look(130, 24, 3.5, "s1")
+    without = drawn(view, look)
+    told = estimate_of(START_MS)
+    view.take(topic, encode(told), 3.0)
+    (line,) = [line for line in drawn(view, look) if "estimates" in line]
+    assert "charge 90 % (2 of 3 known), lowest #2 89 % ± 3 %, lasts 8:35 ± 1:00 at 0.082 kW, weakest #2" in line
+    assert "impedance watch at #2" in line
+    view.take(topic, encode(told.model_copy(update={"soc_frac": [None] * 3, "doubts": ["no_current"]})), 3.0)
+    assert any("charge not known yet" in line and "no current" in line for line in drawn(view, look))
+    view.take(topic, b"", 3.0)
+    assert drawn(view, look) == without
+
+
 @pytest.mark.parametrize("height", [12, 14, 24, 40])
-def test_a_line_more_still_fits_the_terminal(height):
+def test_two_lines_more_still_fits_the_terminal(height):
     view = room(3, 240)
     for string in ("s1", "s2", "s3"):
         view.take(BALANCE.topic(site="hh1", string=string), encode(balance_of(START_MS, string=string)), 3.0)
+        view.take(ESTIMATE.topic(site="hh1", string=string), encode(estimate_of(START_MS, string=string)), 3.0)
     assert len(drawn(view, Look(80, height, 3.5))) <= height

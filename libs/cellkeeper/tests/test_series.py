@@ -24,6 +24,9 @@ def test_the_names_that_the_contract_fixes():
         "campaign": ("site", "campaign", "module"),
         "sweep": ("site", "string"),
         "balance": ("site", "string"),
+        "mode": ("site", "string"),
+        "estimate": ("site", "string"),
+        "cell_estimate": ("site", "string", "cell", "life"),
     }
 
 

@@ -6,9 +6,10 @@ import pytest
 from cellkeeper.cli.main import main
 from cellkeeper.testing.suite import site_text
 from historian.migration.moving import ALWAYS, Difference, Move
-from historian.stores.port import BalanceQuestion, EventQuestion, History, Store
+from historian.stores.port import EventQuestion, History, StateQuestion, Store
+from historian.stores.state_rows import rows_of
 
-from .test_migration import BALANCES, SWEEP
+from .test_migration import STATES, SWEEP
 
 
 def make_site(room: Path) -> Path:
@@ -40,6 +41,9 @@ def require_same(one: Store, other: Store) -> None:
     assert one.events(EventQuestion(*ALWAYS, 100)) == other.events(EventQuestion(*ALWAYS, 100))
     for string in one.strings():
         assert one.impedance(string, *ALWAYS) == other.impedance(string, *ALWAYS)
-        assert one.balance(BalanceQuestion(string, *ALWAYS)).equals(other.balance(BalanceQuestion(string, *ALWAYS)))
+        for name in STATES:
+            question = StateQuestion(name, string, *ALWAYS)
+            assert one.states(question).equals(other.states(question)), name
     assert one.impedance("s1", *ALWAYS) == (SWEEP,)
-    assert one.balance(BalanceQuestion("s1", *ALWAYS)).num_rows == len(BALANCES)
+    for name, rows in STATES.items():
+        assert rows_of(one.states(StateQuestion(name, "s1", *ALWAYS)), name, "s1") == rows

@@ -20,15 +20,16 @@ from cellkeeper.contract.telemetry import ImpedanceSweep
 from cellkeeper.contract.wire import decode
 from cellkeeper.runtime.clock import ScaledClock
 from cellkeeper.runtime.metrics import Metrics
-from cellkeeper.testing.builders import START_MS, balance_of, scan_of
+from cellkeeper.testing.builders import START_MS, balance_of, estimate_of, mode_of, scan_of
 from fastapi import FastAPI
 from historian import commands
 from historian.api import make_api
 from historian.errors import ExportFailedError
-from historian.stores.balance_rows import balance_row
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
+from historian.stores.estimate_rows import cell_estimate_row, estimate_row
 from historian.stores.port import LivedScan, LivedSweep, WriteBatch
+from historian.stores.state_rows import balance_row, mode_row
 from typer.testing import CliRunner
 
 SCANS = 120
@@ -59,7 +60,10 @@ def api(tmp_path: Path) -> Iterator[FastAPI]:
                            degc=[22.0, None], cell_v=[2.25, None], quality=[0, 4])  # fmt: skip
     store.write(WriteBatch(events=[event], sweeps=[LivedSweep(sweep, (1, 2))]))
     states = [balance_of(START_MS + 60_000 * n, is_milestone=n == 1) for n in range(3)]
-    store.write(WriteBatch(balances=[balance_row(state) for state in states]))
+    store.write(WriteBatch(states=[balance_row(state) for state in states]))
+    told = [estimate_of(START_MS + 60_000 * n) for n in range(2)]
+    store.write(WriteBatch(states=[mode_row(mode_of(START_MS)), *map(estimate_row, told)],
+                           cell_states=[cell_estimate_row(each, None) for each in told]))  # fmt: skip
     clock = ScaledClock(START_MS + 130_000, speed=1e-9, origin_s=0.0)  # stands
     metrics = Metrics()
     metrics.gauge("historian_rows", "rows").set(3)
@@ -166,7 +170,7 @@ async def test_sweeps_are_as_they_were_published(client: httpx.AsyncClient):
         (CELL, {"strat": START}, 422, "Extra inputs"),
         ("/v1/strings/s1/cells/999", {}, 422, "512"),
         ("/v1/strings/S1!/cell", {}, 422, "pattern"),
-        ("/v1/strings/s1/nothing", {}, 422, "'impedance' or 'balance'"),
+        ("/v1/strings/s1/nothing", {}, 422, "'estimate' or 'cell_estimate'"),
     ],
 )
 async def test_a_bad_question_is_told_how_to_ask(
@@ -268,6 +272,29 @@ def test_values_of_the_string_and_tiers(export, tmp_path: Path):
     export("--string", "s1", "--tier", "1m")
     rows = list(csv.DictReader((tmp_path / "s1-cell-1m.csv").read_text("utf-8").splitlines()))
     assert sum(int(row["n_good"]) for row in rows if row["cell"] == "1" and row["field"] == "cell_v") == SCANS
+
+
+async def test_estimates_of_a_string_and_of_its_units(client: httpx.AsyncClient):
+    asked = {"start": format_ms(START_MS), "end": format_ms(START_MS + 600_000)}
+    told = (await client.get("/v1/strings/s1/estimates", params=asked)).json()
+    assert (told["rows"], told["columns"]["soc_low_frac"], told["columns"]["unit_left_s"]) == (
+        2,
+        [0.887] * 2,
+        [460] * 2,
+    )
+    units = (await client.get("/v1/strings/s1/estimates", params={**asked, "units": "true"})).json()
+    assert units["columns"]["cell"] == [1, 2, 3, 1, 2, 3]
+    assert units["columns"]["soc_frac"][:3] == [0.913, 0.887, None]
+    assert (await client.get("/v1/strings/s1/mode", params=asked)).json()["columns"]["mode"] == ["float"]
+    assert (await client.get("/v1/strings/s9/estimates")).status_code == 400
+
+
+@pytest.mark.parametrize(("measurement", "rows"), [("estimate", 2), ("cell_estimate", 6), ("mode", 1)])
+def test_estimates_as_a_file(export, tmp_path: Path, measurement: str, rows: int):
+    export("--string", "s1", "--measurement", measurement)
+    found = list(csv.DictReader((tmp_path / f"s1-{measurement}-full.csv").read_text("utf-8").splitlines()))
+    assert len(found) == rows
+    assert "body" not in found[0]
 
 
 def test_balancing_as_a_file(export, tmp_path: Path):

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.testing.builders import START_MS, balance_of, scan_of
-from historian.stores.balance_rows import balance_row, rows_of
-from historian.stores.embedded import balance_table, log_tables
+from historian.stores.embedded import log_tables, state_tables
 from historian.stores.embedded.manifest import Manifest
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
-from historian.stores.port import BalanceQuestion, EventQuestion, LivedScan, WriteBatch
+from historian.stores.port import EventQuestion, LivedScan, StateQuestion, WriteBatch
+from historian.stores.state_rows import balance_row, rows_of
 
 OPTIONS = EmbeddedOptions(reserve_bytes=0, scans_per_journal=20)
 
@@ -99,11 +99,14 @@ def test_the_oldest_events_go_when_there_are_too_many(tmp_path: Path):
 def test_the_oldest_states_of_balancing_go_when_there_are_too_many(tmp_path: Path):
     manifest = Manifest(tmp_path / "manifest.sqlite")
     rows = [balance_row(balance_of(START_MS + n)) for n in range(20)]
-    balance_table.insert(manifest, rows)
+    state_tables.insert(manifest, rows)
     for keep in (50, 7):
         with manifest.transaction() as db:
-            balance_table.trim(db, keep)
-        assert rows_of(balance_table.states(manifest, BalanceQuestion("s1", 0, 2 * START_MS)), "s1") == rows[-keep:]
+            state_tables.trim(db, keep)
+        assert (
+            rows_of(state_tables.states(manifest, StateQuestion("balance", "s1", 0, 2 * START_MS)), "balance", "s1")
+            == rows[-keep:]
+        )
     manifest.close()
 
 
@@ -114,8 +117,8 @@ def test_a_manifest_from_before_balancing_gets_its_table_and_stays_readable_by_t
         version = db.execute("PRAGMA user_version").fetchone()
         db.execute("DROP TABLE balance")
     manifest = Manifest(path)
-    balance_table.insert(manifest, [balance_row(balance_of(START_MS))])
-    assert balance_table.states(manifest, BalanceQuestion("s1", 0, 2 * START_MS)).num_rows == 1
+    state_tables.insert(manifest, [balance_row(balance_of(START_MS))])
+    assert state_tables.states(manifest, StateQuestion("balance", "s1", 0, 2 * START_MS)).num_rows == 1
     manifest.close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == version

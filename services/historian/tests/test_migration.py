@@ -11,22 +11,23 @@ from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.contract.series import DAY_MS
 from cellkeeper.runtime.service import only_instance
-from cellkeeper.testing.builders import START_MS, balance_of, scan_of, sweep_of
+from cellkeeper.testing.builders import START_MS, balance_of, estimate_of, mode_of, scan_of, sweep_of
 from cellkeeper.testing.suite import site_text
 from historian.migration.moving import ALWAYS, Difference, Move, Progress
 from historian.receipts import LostSpan
-from historian.stores.balance_rows import balance_row, rows_of
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
+from historian.stores.estimate_rows import cell_estimate_row, estimate_row
 from historian.stores.port import (
-    BalanceQuestion,
     EventQuestion,
     LivedScan,
     LivedSweep,
+    StateQuestion,
     Store,
     StringQuestion,
     WriteBatch,
 )
+from historian.stores.state_rows import balance_row, mode_row, rows_of
 
 from .conftest import InfluxSite, open_influx
 
@@ -35,6 +36,10 @@ SWEEP = LivedSweep(sweep_of([1]), (2,))
 
 
 BALANCES = [balance_row(balance_of(START_MS + n * DAY_MS, is_milestone=n == 1)) for n in range(3)]
+MODES = [mode_row(mode_of(START_MS + n * DAY_MS)) for n in range(2)]
+ESTIMATES = [estimate_row(estimate_of(START_MS + n * DAY_MS)) for n in range(3)]
+OF_UNITS = [cell_estimate_row(estimate_of(START_MS + n * DAY_MS), (1, 2, 1) if n else None) for n in range(3)]
+STATES = {"balance": BALANCES, "mode": MODES, "estimate": ESTIMATES, "cell_estimate": OF_UNITS}
 
 
 def at_ms(seq: int) -> int:
@@ -64,7 +69,8 @@ def fill(store: Store) -> None:
         Event(id=f"{n:032x}", at=from_ms(START_MS + n), service="auth", kind="user.added", severity="info", text=str(n))
         for n in range(7)
     ]
-    store.write(WriteBatch(events=events, sweeps=[SWEEP], balances=BALANCES, lost=[LostSpan("s1", "b7f2", 0, 4)]))
+    store.write(WriteBatch(events=events, sweeps=[SWEEP], lost=[LostSpan("s1", "b7f2", 0, 4)]))
+    store.write(WriteBatch(states=[*BALANCES, *MODES, *ESTIMATES], cell_states=OF_UNITS))
 
 
 def tend(store: Store) -> None:
@@ -115,7 +121,8 @@ def test_history_moves_to_influx_and_back_and_says_the_same(stores):
         assert store.positions()["s1"]["b7f2"].receipt_seq == 299
         assert len(store.events(EventQuestion(*ALWAYS, 100))) == 7
         assert store.impedance("s1", *ALWAYS) == (SWEEP,)
-        assert rows_of(store.balance(BalanceQuestion("s1", *ALWAYS)), "s1") == BALANCES
+        for name, rows in STATES.items():
+            assert rows_of(store.states(StateQuestion(name, "s1", *ALWAYS)), name, "s1") == rows
         days = store.string_series(StringQuestion("s1", "cell", *ALWAYS, "1d"))
         assert min(days["measured_at"].to_pylist()) == from_ms(START_MS // DAY_MS * DAY_MS)
 

@@ -13,10 +13,10 @@ from historian import recorder as recorder_module
 from historian.errors import StoreBusyError, StoreFailedError, StoreFullError
 from historian.receipts import LostSpan, Receipt
 from historian.recorder import Recorder, keep_up
-from historian.stores.balance_rows import balance_row, rows_of
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
-from historian.stores.port import BalanceQuestion, EventQuestion, LivedScan, WriteBatch
+from historian.stores.port import EventQuestion, LivedScan, StateQuestion, WriteBatch
+from historian.stores.state_rows import balance_row, rows_of
 
 
 class Voice:
@@ -195,9 +195,9 @@ async def test_states_of_balancing_are_kept_once(desk):
     row = balance_row(balance_of(START_MS))
     recorder.log_box.put(row)
     recorder.log_box.put(row)
-    question = BalanceQuestion("s1", START_MS, START_MS + 1)
-    await until(lambda: recorder.store.balance(question).num_rows)
-    assert rows_of(recorder.store.balance(question), "s1") == [row]
+    question = StateQuestion("balance", "s1", START_MS, START_MS + 1)
+    await until(lambda: recorder.store.states(question).num_rows)
+    assert rows_of(recorder.store.states(question), "balance", "s1") == [row]
 
 
 async def test_upkeep_that_finds_no_room_says_so_once_and_goes_on(desk, monkeypatch: pytest.MonkeyPatch):

@@ -16,11 +16,11 @@ import httpx
 import paho.mqtt.client as mqtt
 import pytest
 import typer
-from cellkeeper.contract.channels import BACKFILL, BALANCE, EVENT, PRESENCE, SCAN, STORED
+from cellkeeper.contract.channels import BACKFILL, BALANCE, ESTIMATE, EVENT, MODE, PRESENCE, SCAN, STORED
 from cellkeeper.contract.scan_columns import encode_scan
 from cellkeeper.contract.wire import encode
 from cellkeeper.runtime.broker import Broker, free_port, running_broker
-from cellkeeper.testing.builders import balance_of, scan_of
+from cellkeeper.testing.builders import balance_of, estimate_of, mode_of, scan_of
 from cellkeeper.testing.suite import site_text
 from historian import commands
 from typer.testing import CliRunner
@@ -243,6 +243,26 @@ def test_balancing_is_stored_as_it_was_told(service: Service, gateway: Gateway):
     assert whole["measured_at"] == "2020-09-13T12:27:00.000Z"
     assert whole["duty_frac"] == [0.62, 0.0, 0.0]
     assert service.ask("/v1/strings/s2/balance", **asked).json()["rows"] == 0
+    assert "cellkeeper_historian_refused_messages 1.0" in service.ask("/metrics").text
+
+
+def test_mode_and_estimates_are_stored_with_the_lives_of_their_units(service: Service, gateway: Gateway):
+    at_ms = 1_600_000_000_000
+    client, topic = gateway.client, ESTIMATE.topic(site="hh1", string="s1")
+    service.start()
+    wait(service.is_ready, "ready", service)
+    gateway.live(2)
+    wait(gateway.all_receipted, "receipts", service)
+    client.publish(MODE.topic(site="hh1", string="s1"), encode(mode_of(at_ms, mode="discharge")), qos=1, retain=True)
+    client.publish(topic, encode(estimate_of(at_ms, string="s2")), qos=1)  # on the topic of another string
+    client.publish(topic, b"", qos=1, retain=True)
+    for at_s in (0, 10, 20, 60):
+        client.publish(topic, encode(estimate_of(at_ms + 1000 * at_s)), qos=1, retain=True)
+    asked = {"start": "2020-09-13T00:00:00Z", "end": "2020-09-15T00:00:00Z"}
+    wait(lambda: service.ask("/v1/strings/s1/estimates", **asked).json()["rows"] == 2, "two estimates", service)
+    units = service.ask("/v1/strings/s1/estimates", **asked, units="true").json()["columns"]
+    assert (units["cell"], units["life"], units["soc_frac"]) == ([1, 2, 3], [1, 1, 1], [0.913, 0.887, None])
+    assert service.ask("/v1/strings/s1/mode", **asked).json()["columns"]["mode"] == ["discharge"]
     assert "cellkeeper_historian_refused_messages 1.0" in service.ask("/metrics").text
 
 

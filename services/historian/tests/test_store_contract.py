@@ -7,29 +7,31 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cellkeeper.contract.balance_state import BalanceState
+from cellkeeper.contract.estimate_state import StringEstimate
 from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.contract.scan_columns import ScanColumns
-from cellkeeper.contract.series import BALANCE
+from cellkeeper.contract.series import BALANCE, CELL_ESTIMATE
 from cellkeeper.contract.telemetry import ImpedanceSweep
 from cellkeeper.contract.wire import decode
-from cellkeeper.testing.builders import START_MS, balance_of, scan_of
+from cellkeeper.testing.builders import START_MS, balance_of, estimate_of, mode_of, scan_of
 from historian.errors import QueryRefusedError
 from historian.intake import intake_of
 from historian.lives import LifeBook
 from historian.receipts import LostSpan
-from historian.stores.balance_rows import balance_row, rows_of
+from historian.stores.estimate_rows import cell_estimate_row, estimate_row
 from historian.stores.port import (
     AsideScan,
-    BalanceQuestion,
     CellQuestion,
     EventQuestion,
     LivedScan,
     LivedSweep,
+    StateQuestion,
     Store,
     StringQuestion,
     WriteBatch,
 )
+from historian.stores.state_rows import balance_row, mode_row, rows_of
 
 type OpenStore = Callable[[], Store]
 HOUR_MS = 3_600_000
@@ -394,9 +396,9 @@ def test_balancing_comes_back_in_order_and_whole_only_at_milestones(open_store: 
     store = open_store()
     states = [balance_of(START_MS + 60_000 * n, string=string, is_milestone=n == 2, spread_v=0.05 / (n + 1))
               for n in (3, 0, 2, 1) for string in ("s1", "s2")]  # fmt: skip
-    store.write(WriteBatch(balances=[balance_row(state) for state in states]))
+    store.write(WriteBatch(states=[balance_row(state) for state in states]))
     store = open_store()
-    found = store.balance(BalanceQuestion("s1", *FOREVER))
+    found = store.states(StateQuestion("balance", "s1", *FOREVER))
     assert found.column_names == ["measured_at", *(field.shown for field in BALANCE.fields)]
     assert found["measured_at"].to_pylist() == [from_ms(START_MS + 60_000 * n) for n in range(4)]
     assert found["spread_v"].to_pylist() == [0.05, 0.025, 0.0167, 0.0125]
@@ -406,9 +408,9 @@ def test_balancing_comes_back_in_order_and_whole_only_at_milestones(open_store: 
     assert (row["moved_ah"], row["heat_wh"]) == (0.43, 0.97)
     assert [body is None for body in found["body"].to_pylist()] == [True, True, False, True]
     assert decode(BalanceState, row["body"].encode()) == states[4]
-    assert store.balance(BalanceQuestion("s1", *FOREVER, milestones=True)).to_pylist() == [row]
-    assert store.balance(BalanceQuestion("s1", START_MS, START_MS + 60_000)).num_rows == 1
-    assert store.balance(BalanceQuestion("nobody", *FOREVER)).num_rows == 0
+    assert store.states(StateQuestion("balance", "s1", *FOREVER, milestones=True)).to_pylist() == [row]
+    assert store.states(StateQuestion("balance", "s1", START_MS, START_MS + 60_000)).num_rows == 1
+    assert store.states(StateQuestion("balance", "nobody", *FOREVER)).num_rows == 0
 
 
 def test_a_state_of_balancing_twice_is_one_and_two_of_one_moment_stay_two(open_store: OpenStore):
@@ -417,13 +419,52 @@ def test_a_state_of_balancing_twice_is_one_and_two_of_one_moment_stay_two(open_s
     unknown = balance_row(
         balance_of(START_MS + 1000, half_life_s=None, finish_s=1e12, began_at=None, began_spread_v=None)
     )
-    store.write(WriteBatch(balances=[*rows, unknown]))
-    store.write(WriteBatch(balances=[*rows, unknown]))
+    store.write(WriteBatch(states=[*rows, unknown]))
+    store.write(WriteBatch(states=[*rows, unknown]))
     store = open_store()
-    store.write(WriteBatch(balances=rows))
-    found = store.balance(BalanceQuestion("s1", *FOREVER))
+    store.write(WriteBatch(states=rows))
+    found = store.states(StateQuestion("balance", "s1", *FOREVER))
     assert sorted(found["inhibit"].to_pylist()[:2]) == ["", "stale"]
-    assert set(rows_of(found, "s1")) == {*rows, unknown}
+    assert set(rows_of(found, "balance", "s1")) == {*rows, unknown}
     assert (found.num_rows, found["finish_s"].to_pylist()[2]) == (3, 2**31 - 1)
     with pytest.raises(QueryRefusedError, match="shorter range"):
-        store.balance(BalanceQuestion("s1", *FOREVER, max_rows=2))
+        store.states(StateQuestion("balance", "s1", *FOREVER, max_rows=2))
+
+
+def test_modes_and_estimates_come_back_as_they_were_told(open_store: OpenStore):
+    store = open_store()
+    told = [estimate_of(START_MS + 60_000 * n, doubts=["no_current"] if n else []) for n in range(2)]
+    modes = [mode_row(mode_of(START_MS, mode=mode)) for mode in ("float", "discharge")]
+    rows = [*modes, *(estimate_row(each) for each in told)]
+    of_units = [cell_estimate_row(told[0], None), cell_estimate_row(told[1], (1, 3, 1))]
+    for _ in range(2):
+        store.write(WriteBatch(states=rows, cell_states=of_units))
+    found = store.states(StateQuestion("estimate", "s1", *FOREVER)).to_pylist()
+    assert [row["doubts"] for row in found] == [None, "no_current"]
+    assert (found[0]["soc_low_frac"], found[0]["soc_low_cell"], found[0]["n_soc"]) == (0.887, 2, 2)
+    assert (found[0]["unit_left_s"], found[0]["unit_left_cell"], found[0]["power_w"]) == (460, 2, 82.0)
+    assert sorted(store.states(StateQuestion("mode", "s1", *FOREVER))["mode"].to_pylist()) == ["discharge", "float"]
+    units = store.states(StateQuestion("cell_estimate", "s1", *FOREVER))
+    assert units.column_names == ["measured_at", "cell", "life", *(field.shown for field in CELL_ESTIMATE.fields)]
+    assert list(zip(units["cell"].to_pylist(), units["life"].to_pylist(), strict=True)) == [
+        (1, 1), (2, 1), (3, 1), (1, 1), (2, 3), (3, 1),
+    ]  # fmt: skip
+    assert units["soc_frac"].to_pylist()[:3] == [0.913, 0.887, None]
+    assert units["soc_source"].to_pylist()[:3] == [3, 3, 0]
+    assert units["r_own_frac"].to_pylist()[:3] == [1.04, 1.31, None]
+    assert rows_of(units, "cell_estimate", "s1") == of_units
+    assert store.states(StateQuestion("cell_estimate", "s1", START_MS + 1, START_MS + 60_001)).num_rows == 3
+    assert store.states(StateQuestion("cell_estimate", "s2", *FOREVER)).num_rows == 0
+    with pytest.raises(QueryRefusedError, match="shorter range"):
+        store.states(StateQuestion("cell_estimate", "s1", *FOREVER, max_rows=5))
+
+
+def test_a_string_of_512_units_is_kept_whole(open_store: OpenStore):
+    store = open_store()
+    told = estimate_of(START_MS)
+    columns = {name: getattr(told, name) for name in StringEstimate.model_fields}
+    wide = {name: (each * 171)[:512] for name, each in columns.items() if isinstance(each, list) and len(each) == 3}
+    store.write(WriteBatch(cell_states=[cell_estimate_row(told.model_copy(update=wide), None)]))
+    units = store.states(StateQuestion("cell_estimate", "s1", *FOREVER))
+    assert units["cell"].to_pylist() == list(range(1, 513))
+    assert units["soc_frac"].to_pylist() == wide["soc_frac"]

@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from dashboards.boards import balancing, cell, health, overview, string
+from dashboards.boards import balancing, cell, estimates, health, overview, string
 from dashboards.panels import Board
 
-ALL: Final[tuple[Board, ...]] = (overview.BOARD, string.BOARD, cell.BOARD, balancing.BOARD, health.BOARD)
+ALL: Final[tuple[Board, ...]] = (
+    overview.BOARD,
+    string.BOARD,
+    cell.BOARD,
+    estimates.BOARD,
+    balancing.BOARD,
+    health.BOARD,
+)

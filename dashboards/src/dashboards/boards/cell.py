@@ -2,18 +2,25 @@
 
 from typing import Final
 
-from cellkeeper.contract.series import CELL, FULL, TIERS, Field
+from cellkeeper.contract.series import CELL, CELL_ESTIMATE, FULL, TIERS, Field
 
 from dashboards.boards import log_book, uids
 from dashboards.panels import Board, Panel, Table, Tiles, Trend, extremes
-from dashboards.queries import Column, Question, column, readings, unusable
+from dashboards.queries import Column, Question, band, column, readings, unusable
 
 V, DEGC, BLEED, OHM = (CELL.field(name) for name in ("cell_v", "degc", "bleed_frac", "r_ohm"))
+SOC, SOC_SD, SOH, SOH_SD, R_OWN = (
+    CELL_ESTIMATE.field(name) for name in ("soc_frac", "soc_sd_frac", "soh_frac", "soh_sd_frac", "r_own_frac")
+)
 HERE: Final = ("site", "string", "cell")
 
 
 def _over_time(title: str, about: str, *columns: Column) -> Panel:
     return Trend(title=title, about=about, questions=(Question(CELL, columns, "steps", same=HERE),))
+
+
+def _estimated(title: str, about: str, *columns: Column) -> Panel:
+    return Trend(title=title, about=about, questions=(Question(CELL_ESTIMATE, columns, "steps", same=HERE, log=True),))
 
 
 def _newest(of: Field, title: str) -> Panel:
@@ -52,6 +59,9 @@ BOARD: Final = Board(
                 Question(CELL, (column(CELL.field("r_degc"), "raw"),), "rows", same=HERE, log=True),
             ), style="points",
         ),
+        _estimated("Charge", "Estimated, with the bounds in which 95 of 100 truths lie.", *band(SOC, SOC_SD)),
+        _estimated("Health", "Capacity over the rated one, as discharges have proven it.", *band(SOH, SOH_SD)),
+        _estimated("Impedance over its baseline", "1 is as new.", column(R_OWN, "last")),
         _over_time("Bleed duty over time", "Mean of each interval.", column(BLEED, "mean", "mean")),
         _over_time("Unusable readings", "Share that is missing or not believed.", unusable(V)),
         Trend(

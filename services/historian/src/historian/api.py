@@ -29,7 +29,8 @@ from historian.api_answers import (
 )
 from historian.errors import HistorianError, QueryRefusedError
 from historian.stores.plain_tables import impedance_table
-from historian.stores.port import BalanceQuestion, CellQuestion, EventQuestion, Store, StringQuestion
+from historian.stores.port import CellQuestion, EventQuestion, StateQuestion, Store, StringQuestion
+from historian.stores.state_rows import NAMES
 
 MAX_POINTS: Final = 20_000
 MAX_ROWS: Final = 1_000_000
@@ -70,6 +71,12 @@ class StringQuery(RangeQuery):
     tier: TierText = "full"
 
 
+class EstimateQuery(RangeQuery):
+    """What is asked of estimates."""
+
+    units: Annotated[bool, Field(description="a row per unit instead of one per string")] = False
+
+
 class EventQuery(RangeQuery):
     """What is asked of the log book."""
 
@@ -100,6 +107,8 @@ def make_api(
     _add_health(api, registry, refresh, is_ready)
     _add_now(api, store)
     _add_history(api, store, clock)
+    _add_states(api, store, clock)
+    _add_rows(api, store, clock)
     _add_log(api, store, clock)
     return api
 
@@ -166,14 +175,6 @@ def _add_history(api: FastAPI, store: Store, clock: Clock) -> None:
         _require_known(store, string)
         return raw_json({"spans_ms": store.spans(StringQuestion(string, "cell", start_ms, end_ms, query.tier))})
 
-    @api.get("/v1/strings/{string}/balance/milestones", tags=["history"])
-    def milestones(string: StringName, query: Annotated[RangeQuery, Query()]) -> Response:
-        """Whole BalanceState payloads of a string, with a value per unit: a run begins, is even, or a day ends."""
-        start_ms, end_ms = _range(clock, query)
-        _require_known(store, string)
-        found = store.balance(BalanceQuestion(string, start_ms, end_ms, milestones=True, max_rows=MAX_MILESTONES))
-        return milestones_answer(found["body"].to_pylist())
-
     @api.get("/v1/strings/{string}/sweeps", tags=["history"])
     def sweeps(string: StringName, query: Annotated[RangeQuery, Query()]) -> Response:
         """Impedance sweeps of a string as they were published, in time order."""
@@ -181,14 +182,36 @@ def _add_history(api: FastAPI, store: Store, clock: Clock) -> None:
         _require_known(store, string)
         return sweeps_answer(store.impedance(string, start_ms, end_ms))
 
+
+def _add_states(api: FastAPI, store: Store, clock: Clock) -> None:
+    @api.get("/v1/strings/{string}/balance/milestones", tags=["history"])
+    def milestones(string: StringName, query: Annotated[RangeQuery, Query()]) -> Response:
+        """Whole BalanceState payloads of a string, with a value per unit: a run begins, is even, or a day ends."""
+        start_ms, end_ms = _range(clock, query)
+        _require_known(store, string)
+        found = store.states(
+            StateQuestion("balance", string, start_ms, end_ms, milestones=True, max_rows=MAX_MILESTONES)
+        )
+        return milestones_answer(found["body"].to_pylist())
+
+    @api.get("/v1/strings/{string}/estimates", tags=["history"])
+    def estimates(request: Request, string: StringName, query: Annotated[EstimateQuery, Query()]) -> Response:
+        """Estimates of a string in time order: its worst units and its runtime, or with `units` those of every unit."""
+        start_ms, end_ms = _range(clock, query)
+        _require_known(store, string)
+        name = "cell_estimate" if query.units else "estimate"
+        return answer(request, store.states(StateQuestion(name, string, start_ms, end_ms, max_rows=MAX_ROWS)))
+
+
+def _add_rows(api: FastAPI, store: Store, clock: Clock) -> None:
     @api.get("/v1/strings/{string}/{measurement}", tags=["history"])
     def rows(
         request: Request,
         string: StringName,
-        measurement: Literal["cell", "string", "impedance", "balance"],
+        measurement: Literal["cell", "string", "impedance", "balance", "mode", "estimate", "cell_estimate"],
         query: Annotated[StringQuery, Query()],
     ) -> Response:
-        """All rows of a string: readings of its units, values of its own, impedances, or states of balancing.
+        """All rows of a string: readings of its units, values of its own, impedances, or what services tell.
 
         Whole payloads of balancing (`body`, at milestones) come with Arrow alone.
         """
@@ -196,10 +219,12 @@ def _add_history(api: FastAPI, store: Store, clock: Clock) -> None:
         _require_known(store, string)
         if measurement == "impedance":
             return answer(request, impedance_table(store.impedance(string, start_ms, end_ms)))
-        if measurement == "balance":
-            states = store.balance(BalanceQuestion(string, start_ms, end_ms))
-            return answer(request, states if wants_arrow(request) else states.drop_columns("body"))
-        question = StringQuestion(string, measurement, start_ms, end_ms, query.tier, MAX_ROWS)
+        if measurement in NAMES:
+            states = store.states(StateQuestion(measurement, string, start_ms, end_ms, max_rows=MAX_ROWS))
+            has_body = "body" in states.column_names and not wants_arrow(request)
+            return answer(request, states.drop_columns("body") if has_body else states)
+        of: Literal["cell", "string"] = "cell" if measurement == "cell" else "string"
+        question = StringQuestion(string, of, start_ms, end_ms, query.tier, MAX_ROWS)
         return answer(request, store.string_series(question))
 
 

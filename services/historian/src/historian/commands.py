@@ -33,7 +33,7 @@ def export(  # noqa: PLR0913  # options of a command line, each with a default
     out: Annotated[Path, typer.Option(help="folder for the files, one per string")] = Path(),
     form: Annotated[Form, typer.Option("--format", help="csv is one row per reading, csv-wide one per scan")] = "csv",
     measurement: Annotated[
-        Measurement, typer.Option(help="readings of units, values of the string itself, or its balancing")
+        Measurement, typer.Option(help="readings of units, values of the string itself, or what services tell of it")
     ] = "cell",
     tier: Annotated[TierName, typer.Option(help="resolution")] = "full",
     field: Annotated[list[str] | None, typer.Option(help="columns of a wide export; all when absent")] = None,

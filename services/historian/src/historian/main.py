@@ -5,37 +5,31 @@ import gc
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Final
 
-from cellkeeper.contract.balance_state import BalanceState
-from cellkeeper.contract.channels import BACKFILL, BALANCE, EVENT, IMPEDANCE, SCAN, STORED
+from cellkeeper.contract.channels import STORED
 from cellkeeper.contract.moment import from_ms
-from cellkeeper.contract.notices import Event
-from cellkeeper.contract.scan_columns import decode_scan
-from cellkeeper.contract.telemetry import ImpedanceSweep, StoredReceipt
-from cellkeeper.contract.wire import PayloadRefusedError, decode, encode
+from cellkeeper.contract.telemetry import StoredReceipt
+from cellkeeper.contract.wire import encode
 from cellkeeper.runtime.clock import Clock, SystemClock
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.runtime.metrics import Metrics
-from cellkeeper.runtime.refusals import RefusalLog
 from cellkeeper.runtime.service import ServiceVoice, open_voice, run_until_signal, serve
-from cellkeeper.runtime.session import Incoming, Session
+from cellkeeper.runtime.session import Session
 from cellkeeper.runtime.settings import ServiceSettings
 from fastapi import FastAPI
 
 from historian.api import make_api
 from historian.api_server import serve_api
-from historian.balance_sieve import BalanceSieve
 from historian.errors import HistorianError
 from historian.gauges import Gauges
+from historian.inlet import Inlet
 from historian.intake import LivesOf
 from historian.life_file import lives_of
 from historian.lives import Change
 from historian.receipts import Receipt
 from historian.recorder import Recorder, keep_up
 from historian.settings import HistorianSettings
-from historian.stores.balance_rows import balance_row
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
 from historian.stores.influx.options import InfluxOptions
@@ -45,69 +39,6 @@ from historian.stores.port import Notice, Store
 
 SERVICE: Final = "historian"
 SWITCH_S: Final = 0.001  # a scan that arrives waits no longer for a thread that packs or computes
-
-
-@dataclass(slots=True)
-class Inlet:
-    """Hands messages of the broker to the recorder; what does not parse, or is of another string, is counted."""
-
-    site: str
-    recorder: Recorder
-    refusals: RefusalLog = field(default_factory=RefusalLog)
-    sieve: BalanceSieve = field(default_factory=BalanceSieve)
-
-    def subscribe(self, session: Session) -> None:
-        """Ask for everything that is stored."""
-        for channel in (SCAN, BACKFILL):
-            session.subscribe(channel.filter(site=self.site), self.scan, qos=channel.qos)
-        session.subscribe(IMPEDANCE.filter(site=self.site), self.impedance, qos=IMPEDANCE.qos)
-        session.subscribe(EVENT.filter(site=self.site), self.event, qos=EVENT.qos)
-        session.subscribe(BALANCE.filter(site=self.site), self.balance, qos=BALANCE.qos)
-
-    def scan(self, message: Incoming) -> None:
-        """Take a scan or a backfilled one."""
-        ids = SCAN.match(message.topic) or BACKFILL.match(message.topic)
-        try:
-            scan = decode_scan(message.payload)
-        except PayloadRefusedError as exc:
-            self._refuse(message, str(exc))
-            return
-        if ids is None or scan.string != ids["string"] or scan.site != self.site:
-            self._refuse(message, f"payload is of {scan.site[:32]}/{scan.string[:32]}")
-            return
-        self.recorder.box.put(scan)
-
-    def impedance(self, message: Incoming) -> None:
-        """Take an impedance sweep."""
-        self._take(message, ImpedanceSweep)
-
-    def event(self, message: Incoming) -> None:
-        """Take an event of any service."""
-        self._take(message, Event)
-
-    def balance(self, message: Incoming) -> None:
-        """Take a state of balancing; what a cleared topic leaves is none."""
-        if not message.payload:
-            return
-        ids = BALANCE.match(message.topic)
-        try:
-            state = decode(BalanceState, message.payload)
-        except PayloadRefusedError as exc:
-            self._refuse(message, str(exc))
-            return
-        if ids is None or state.string != ids["string"]:
-            self._refuse(message, f"payload is of {state.string}")
-        elif self.sieve.keeps(state):
-            self.recorder.log_box.put(balance_row(state))
-
-    def _take(self, message: Incoming, model: type[ImpedanceSweep] | type[Event]) -> None:
-        try:
-            self.recorder.log_box.put(decode(model, message.payload))
-        except PayloadRefusedError as exc:
-            self._refuse(message, str(exc))
-
-    def _refuse(self, message: Incoming, why: str) -> None:
-        self.refusals.add(message.topic, why)
 
 
 def new_life(change: Change) -> Notice:
@@ -179,7 +110,7 @@ async def run(settings: ServiceSettings) -> None:
             recorder = recorder_of(store, site, clock, voice, writer, lives.of)
             for change in changes:
                 recorder.say(new_life(change))
-            inlet = Inlet(site, recorder)
+            inlet = Inlet(site, recorder, lives.of)
             inlet.subscribe(voice.session)
             voice.session.on_link(recorder.give_standing)
             api = _api_of(store, clock, voice, recorder, inlet)

@@ -22,7 +22,7 @@ from cellkeeper.runtime.mailbox import Mailbox
 from historian.errors import StoreBusyError, StoreFailedError, StoreFullError
 from historian.intake import Intake, Intaken, LivesOf, intake_of, lived_sweep
 from historian.receipts import Receipt, ReceiptPace
-from historian.stores.port import BalanceRow, Notice, Store, Upkeep, WriteBatch
+from historian.stores.port import CellStateRow, Notice, StateRow, Store, Upkeep, WriteBatch
 
 GROUP_S: Final = 0.020  # real time: one write and one fdatasync for all strings of a sweep
 QUIET_S: Final = 0.004  # real time: the scans of one commit of a gateway follow each other faster
@@ -36,6 +36,9 @@ UPKEEP_PAUSE_S: Final = 0.02  # lets queries and writes in between two pieces of
 UPKEEP_IDLE_S: Final = 2.0
 UPKEEP_RETRY_S: Final = 10.0
 UPKEEP_TOLD_AT: Final = 2  # failures in a row: what stops the scans as well is one event, and theirs
+
+
+type LogItem = ImpedanceSweep | Event | StateRow | CellStateRow
 
 
 class Voice(Protocol):
@@ -86,7 +89,7 @@ class Recorder:
     writer: Executor
     counters: RecorderCounters = field(default_factory=RecorderCounters)
     box: Mailbox[ScanColumns] = field(default_factory=lambda: Mailbox(BOX_LIMIT))
-    log_box: Mailbox[ImpedanceSweep | Event | BalanceRow] = field(default_factory=lambda: Mailbox(LOG_LIMIT))
+    log_box: Mailbox[LogItem] = field(default_factory=lambda: Mailbox(LOG_LIMIT))
     pace: ReceiptPace = field(default_factory=lambda: ReceiptPace(RECEIPT_HOLD_S))
     intake: Intake = field(init=False)
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -130,13 +133,14 @@ class Recorder:
         return arrived
 
     async def record_log(self) -> None:
-        """Write impedance sweeps, events and states of balancing until cancelled."""
+        """Write impedance sweeps, events and what services tell of strings until cancelled."""
         while True:
             arrived = await self.log_box.take_all()
             sweeps = [lived_sweep(item, self.lives) for item in arrived if isinstance(item, ImpedanceSweep)]
             events = [item for item in arrived if isinstance(item, Event)]
-            balances = [item for item in arrived if isinstance(item, BalanceRow)]
-            await self._write("log", WriteBatch(sweeps=sweeps, events=events, balances=balances))
+            states = [item for item in arrived if isinstance(item, StateRow)]
+            of_units = [item for item in arrived if isinstance(item, CellStateRow)]
+            await self._write("log", WriteBatch(sweeps=sweeps, events=events, states=states, cell_states=of_units))
 
     async def _record(self, scans: Sequence[ScanColumns]) -> None:
         intaken = self.intake.take(scans, self.clock.now_ms())

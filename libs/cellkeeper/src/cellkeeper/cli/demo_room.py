@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cellkeeper.contract.chemistry import profiles
 from cellkeeper.contract.identity import MAX_CELLS_PER_STRING
 from cellkeeper.runtime.errors import StartRefusedError
 
@@ -77,12 +78,15 @@ class _Kind:
     name: str
     rated_ah: float
     balance: str = ""
+    battery: str = ""
 
 
 _PERMITTED: Final = 'permitted_by = "the demo: no battery with a management system of its own is behind it"\n'
-_LEAD: Final = _Kind("vrla_agm", "VRLA AGM", 200.0)
-_ROUND: Final = (_LEAD, _LEAD, _Kind("lfp", "LFP", 100.0, _PERMITTED), _Kind("nmc", "NMC", 94.0, _PERMITTED))
+_LEAD: Final = _Kind("vrla_agm", "VRLA AGM", 200.0, battery="generic-vrla-2v-200ah.toml")
+_LFP: Final = _Kind("lfp", "LFP", 100.0, _PERMITTED, "generic-lfp-100ah.toml")
+_ROUND: Final = (_LEAD, _LEAD, _LFP, _Kind("nmc", "NMC", 94.0, _PERMITTED))
 _SMALL: Final = _Kind("lfp", "small LFP", 5.0, f"{_PERMITTED}budget_w = 0.7\n")
+LOAD_PER_H: Final = 1.5  # of what a full string holds, nominally
 UNEVEN: Final = "uneven"  # the scenario that shows balancing: cells so small that it takes minutes, not a night
 
 
@@ -100,7 +104,8 @@ def site_toml(settings: DemoSettings, ports: Path) -> str:
         kind = _kind_of(number, settings)
         dcbus = _dcbus_of(number, settings)
         if number == 1 or dcbus != _dcbus_of(number - 1, settings):
-            parts.append(f'[[dcbus]]\nid = "{dcbus}"\nname = "{kind.name} bus of s{number}"\n')
+            load_w = _load_w(dcbus, kind, settings)
+            parts.append(f'[[dcbus]]\nid = "{dcbus}"\nname = "{kind.name} bus of s{number}"\nload_w = {load_w}\n')
         parts += _string(number, kind, dcbus, settings.cells, ports)
     return "\n".join(parts)
 
@@ -117,12 +122,18 @@ def _dcbus_of(number: int, settings: DemoSettings) -> str:
     return f"ups{(number + 1) // 2}" if _kind_of(number, settings) is _LEAD else f"bess{number}"
 
 
+def _load_w(dcbus: str, kind: _Kind, settings: DemoSettings) -> float:
+    """Return what the load of a dc bus takes from it: all that its strings hold in 40 minutes, as UPS rooms have it."""
+    strings = sum(_dcbus_of(number, settings) == dcbus for number in range(1, settings.strings + 1))
+    return round(LOAD_PER_H * strings * settings.cells * kind.rated_ah * profiles()[kind.chemistry].nominal_v, -1)
+
+
 def _string(number: int, kind: _Kind, dcbus: str, cells: int, ports: Path) -> list[str]:
     starts = range(0, cells, MODULES_PER_LINE)
     lines = [f"s{number}-line{line}" for line in range(1, len(starts) + 1)]
     counts = [min(MODULES_PER_LINE, cells - start) for start in starts]
     sensors = (
-        ("current", 1001, "range_a = 300.0"),
+        ("current", 1001, "range_a = 600.0"),
         *((("float_current", 1002, "range_a = 5.0"),) if kind is _LEAD else ()),
         ("string_voltage", 1003, "range_v = 2000.0"),
         ("ambient", 1005, ""),
@@ -132,6 +143,7 @@ def _string(number: int, kind: _Kind, dcbus: str, cells: int, ports: Path) -> li
         (
             f'[[string]]\nid = "s{number}"\nname = "String {number}, {kind.name}"\ndcbus = "{dcbus}"\ncells = {cells}\n'
             f'chemistry = "{kind.chemistry}"\nrated_ah = {kind.rated_ah}\n'
+            + (f'battery = "{kind.battery}"\n' if kind.battery else "")
         )
         + (f"bleed_max_a = 0.2\n[string.balance]\n{kind.balance}" if kind.balance else ""),
         *(

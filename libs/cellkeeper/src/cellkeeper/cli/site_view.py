@@ -16,6 +16,7 @@ from cellkeeper.contract.balance_state import BalanceState
 from cellkeeper.contract.channels import (
     BACKFILL,
     BALANCE,
+    ESTIMATE,
     EVENT,
     MODE,
     PRESENCE,
@@ -25,12 +26,13 @@ from cellkeeper.contract.channels import (
     STRING_META,
     SUMMARY,
 )
+from cellkeeper.contract.estimate_state import StringEstimate
 from cellkeeper.contract.notices import Event, Presence
 from cellkeeper.contract.scan_columns import ScanColumns, decode_scan
 from cellkeeper.contract.telemetry import SiteMeta, StoredReceipt, StringMeta, StringMode, StringSummary
 from cellkeeper.contract.wire import PayloadRefusedError, decode
 
-READ: Final = (SITE_META, STRING_META, SCAN, BACKFILL, STORED, SUMMARY, MODE, BALANCE, EVENT, PRESENCE)
+READ: Final = (SITE_META, STRING_META, SCAN, BACKFILL, STORED, SUMMARY, MODE, ESTIMATE, BALANCE, EVENT, PRESENCE)
 """The channels this view is made of."""
 MAX_STRINGS: Final = 512  # what a broker tells is bounded here; a site of 512 strings has 262 144 units
 MAX_SERVICES: Final = 64
@@ -47,6 +49,7 @@ class StringView:
     summary: StringSummary | None = None
     mode: StringMode | None = None
     balance: BalanceState | None = None
+    estimate: StringEstimate | None = None
     scan: ScanColumns | None = None
     seen_s: float | None = None
     scans: int = 0
@@ -189,6 +192,10 @@ def _take_balance(view: SiteView, ids: dict[str, str], payload: bytes, _now_s: f
     view.string(ids["string"]).balance = decode(BalanceState, payload) if payload else None
 
 
+def _take_estimate(view: SiteView, ids: dict[str, str], payload: bytes, _now_s: float) -> None:
+    view.string(ids["string"]).estimate = decode(StringEstimate, payload) if payload else None
+
+
 def _take_site(view: SiteView, _ids: dict[str, str], payload: bytes, _now_s: float) -> None:
     view.meta = decode(SiteMeta, payload) if payload else None
 
@@ -212,6 +219,7 @@ _TAKERS: Final[dict[str, _Taker]] = {
     STRING_META.name: _take_meta,
     MODE.name: _take_mode,
     BALANCE.name: _take_balance,
+    ESTIMATE.name: _take_estimate,
     PRESENCE.name: _take_presence,
     EVENT.name: _take_event,
     SITE_META.name: _take_site,

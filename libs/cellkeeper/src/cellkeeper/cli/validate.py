@@ -10,10 +10,12 @@ import typer
 
 from cellkeeper.cli.disk_plan import StoreKind, plan_disk, room_gb, shortage, words
 from cellkeeper.cli.init import near_their_end
+from cellkeeper.contract.battery_type import load_batteries
 from cellkeeper.contract.bus_time import fast_enough_baud, scan_takes_s
 from cellkeeper.contract.series import FULL, TIERS
 from cellkeeper.contract.site import BusTable, Site
 from cellkeeper.contract.site_file import Problem, SiteFileError, load_site
+from cellkeeper.contract.table_file import TableFileError
 from cellkeeper.contract.toml_lines import TomlLines
 from cellkeeper.site_folder.layout import SiteFolder
 
@@ -37,7 +39,8 @@ def validate(
     try:
         site = load_site(site_file)
         _require_time(site, site_file)
-    except SiteFileError as exc:
+        load_batteries(site, site_file.parent)
+    except TableFileError as exc:
         for problem in exc.problems:
             typer.echo(str(problem), err=True)
         raise typer.Exit(FAILED) from exc

@@ -12,6 +12,7 @@ from cellkeeper.cli import watch_palette as palette
 from cellkeeper.cli.deviation import Notable, deviations_mv, notable_units, scale_mv
 from cellkeeper.cli.site_view import SiteView, StringView
 from cellkeeper.cli.watch_balance import balance_line
+from cellkeeper.cli.watch_estimate import estimate_line
 from cellkeeper.cli.watch_strings import is_stale, strings_table
 from cellkeeper.contract.moment import format_ms
 from cellkeeper.contract.physical import Quality
@@ -150,7 +151,7 @@ def _keys_line(view: SiteView) -> Text:
 
 
 def heat_lines(string: StringView, width: int) -> list[RenderableType]:
-    """Return the deviation of every unit of a string as heights and colours: a title, balancing, rows of units."""
+    """Return the deviation of every unit of a string as heights and colours, below what is told of the string."""
     scan = string.scan
     if scan is None:
         return []
@@ -159,8 +160,8 @@ def heat_lines(string: StringView, width: int) -> list[RenderableType]:
     per_row = _units_per_row(scan.cells, width)
     steps = np.clip(np.rint(np.nan_to_num(deviation_mv) / full_mv * 3.0), -3, 3).astype(int) + 3
     lines: list[RenderableType] = [_heat_title(string, full_mv)]
-    if (balancing := balance_line(string.balance)) is not None:
-        lines.append(balancing)
+    told = (estimate_line(string.estimate), balance_line(string.balance))
+    lines += [line for line in told if line is not None]
     for start in range(0, scan.cells, per_row):
         line = Text(f"{start + 1:>4} ", style=palette.QUIET, no_wrap=True)
         for index in range(start, min(start + per_row, scan.cells)):

@@ -1,11 +1,11 @@
 """The topic table: what travels, where, how long it stays and who writes it. No other file contains a topic."""
 
-import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cellkeeper.contract.balance_state import BalanceState
+from cellkeeper.contract.channel import Channel, TopicError
 from cellkeeper.contract.commands import Command
+from cellkeeper.contract.estimate_state import CellEstimate, StringEstimate
 from cellkeeper.contract.notices import Event, Presence
 from cellkeeper.contract.outcomes import CommandOutcome
 from cellkeeper.contract.payload import Request, Telemetry
@@ -23,101 +23,10 @@ from cellkeeper.contract.telemetry import (
     StringSummary,
 )
 
+__all__ = ["CHANNELS", "CONTRACT_REVISION", "ROOT", "Channel", "TopicError"]
+
 CONTRACT_REVISION: Final = "2026.11"
 ROOT: Final = "cellkeeper/v1/{site}/"
-
-_ID: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
-_LEVELS: Final = {
-    "site": _ID,
-    "string": _ID,
-    "dcbus": _ID,
-    "service": _ID,
-    "issuer": _ID,
-    "name": r"[a-z][a-z0-9_]{0,31}",
-    "cell": r"[1-9]\d{0,2}",
-    "serial": r"[A-Z0-9-]{4,24}",
-}
-
-
-class TopicError(ValueError):
-    """An id would not be one level of a topic."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channel[P: Telemetry | Request]:
-    """One row of the table.
-
-    Attributes:
-        name: how documents call it.
-        template: the topic with its ids in braces.
-        payload: what travels.
-        qos: as it is published.
-        lifetime: `live` is never retained; `kept` is retained; `expiring` is retained with an MQTT 5 message expiry of
-            the string's (or site's) `stale_after_s`.
-        writer: the one that publishes there: a kind of service, or `that service`, `that issuer`, `the service that was
-            asked` where a level of the topic names it.
-        summary: one sentence for the documents.
-        readers: kinds of services that subscribe; every service reads presences, and what is addressed to it.
-    """
-
-    name: str
-    template: str
-    payload: type[P]
-    qos: Literal[0, 1]
-    lifetime: Literal["live", "kept", "expiring"]
-    writer: str
-    summary: str
-    readers: tuple[str, ...] = ()
-
-    @property
-    def retain(self) -> bool:
-        """Whether the broker keeps the newest payload for latecomers."""
-        return self.lifetime != "live"
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Names of the topic's variable levels, in order."""
-        return tuple(re.findall(r"{(\w+)}", self.template))
-
-    def topic(self, **ids: int | str) -> str:
-        """Return the topic with every id filled in.
-
-        Raises:
-            TopicError: an id is missing or is not one clean level.
-        """
-        levels = {}
-        for name in self.ids:
-            value = str(ids.get(name, ""))
-            if not re.fullmatch(_LEVELS[name], value):
-                raise TopicError(f"{name}={value[:40]!r} cannot stand in {self.template}")
-            levels[name] = value
-        return self.template.format(**levels)
-
-    def filter(self, **ids: int | str) -> str:
-        """Return a subscription filter: ids that are not given become `+`."""
-        wild = dict.fromkeys(self.ids, "+")
-        given = {name: str(value) for name, value in ids.items()}
-        for name, value in given.items():
-            if not re.fullmatch(_LEVELS[name], value):
-                raise TopicError(f"{name}={value[:40]!r} cannot stand in {self.template}")
-        return self.template.format(**(wild | given))
-
-    def match(self, topic: str) -> dict[str, str] | None:
-        """Return the ids in `topic`, or None when it is not of this channel."""
-        found = _pattern(self.template).fullmatch(topic)
-        return found.groupdict() if found else None
-
-
-_patterns: dict[str, re.Pattern[str]] = {}
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    if template not in _patterns:
-        _patterns[template] = re.compile(
-            re.sub(r"{(\w+)}", lambda level: f"(?P<{level[1]}>{_LEVELS[level[1]]})", template)
-        )
-    return _patterns[template]
-
 
 SITE_META: Final = Channel(
     "site-meta",
@@ -207,6 +116,25 @@ MODE: Final = Channel(
     "What a string does, since when, why.",
     ("balancer", "bus-gateway", "historian"),
 )
+ESTIMATE: Final = Channel(
+    "estimate",
+    ROOT + "string/{string}/estimate",
+    StringEstimate,
+    1,
+    "expiring",
+    "analytics",
+    "State of charge, health and impedance of every unit with their bounds, and how long the string would last.",
+    ("historian",),
+)
+CELL_ESTIMATE: Final = Channel(
+    "cell-estimate",
+    ROOT + "string/{string}/cell/{cell}/estimate",
+    CellEstimate,
+    0,
+    "expiring",
+    "analytics",
+    "The same of one unit, flat, for SCADA: by exception and at least each refresh_s.",
+)
 BALANCE: Final = Channel(
     "balance",
     ROOT + "string/{string}/balance",
@@ -286,6 +214,6 @@ OUTCOME: Final = Channel(
 )
 
 CHANNELS: Final[tuple[Channel[Telemetry] | Channel[Request], ...]] = (
-    SITE_META, STRING_META, SCAN, BACKFILL, STORED, SUMMARY, IMPEDANCE, CELL, MODE, BALANCE, DCBUS, MODULE, AUX, EVENT,
-    PRESENCE, COMMAND, OUTCOME,
+    SITE_META, STRING_META, SCAN, BACKFILL, STORED, SUMMARY, IMPEDANCE, CELL, MODE, ESTIMATE, CELL_ESTIMATE, BALANCE,
+    DCBUS, MODULE, AUX, EVENT, PRESENCE, COMMAND, OUTCOME,
 )  # fmt: skip  # type: ignore[assignment]

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cellkeeper.contract.balancing import BalanceProfile
+from cellkeeper.contract.estimating import EstimateProfile, estimate_problem
 
 Volts = Annotated[float, Field(ge=-5.0, le=5.0)]
 
@@ -28,6 +29,7 @@ class Chemistry(BaseModel):
         step_v: the largest change of one cell within a second that its own chemistry and a load step explain.
         float_v_per_k: temperature compensation that chargers of this chemistry usually have, from 25 °C.
         balance: what keeping its cells even needs.
+        estimate: what its voltage tells of its charge.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,14 @@ class Chemistry(BaseModel):
     float_v_per_k: Annotated[float, Field(ge=-0.02, le=0.0)] = 0.0
     highest_degc: Annotated[float, Field(ge=20.0, le=90.0)]
     balance: BalanceProfile
+    estimate: EstimateProfile
+
+    @model_validator(mode="after")
+    def _estimate_fits(self) -> Self:
+        problem = estimate_problem(self.estimate, cutoff_v=self.cutoff_v, highest_v=self.highest_v)
+        if problem is not None:
+            raise ValueError(f"estimate: {problem}")
+        return self
 
     def limits(self, cells_per_unit: int) -> dict[str, float]:
         """Return the level limits of a unit of `cells_per_unit` cells in series, by their names on the wire."""
@@ -82,9 +92,34 @@ def override_problem(profile: Chemistry, overrides: Mapping[str, float]) -> str 
     return None
 
 
+class ProfileRefusedError(ValueError):
+    """A chemistry profile is impossible; the text names the file and what to do."""
+
+
+def read_profile(text: str, file: str) -> Chemistry:
+    """Return the profile that a TOML text holds.
+
+    Args:
+        text: of the file.
+        file: its name, for the message.
+
+    Raises:
+        ProfileRefusedError: the text is no TOML, a key is unknown or missing, or a curve is impossible.
+    """
+    try:
+        return Chemistry(**tomllib.loads(text))
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise ProfileRefusedError(f"{file}: {where + ': ' if where else ''}{said}") from exc
+    except (tomllib.TOMLDecodeError, TypeError) as exc:
+        raise ProfileRefusedError(f"{file}: {exc}; correct the file") from exc
+
+
 @cache
 def profiles() -> dict[str, Chemistry]:
     """Return every shipped profile by its id."""
     folder = files("cellkeeper.contract") / "profiles"
     found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".toml"): Chemistry(**tomllib.loads(entry.read_text("utf-8"))) for entry in found}
+    return {entry.name.removesuffix(".toml"): read_profile(entry.read_text("utf-8"), entry.name) for entry in found}

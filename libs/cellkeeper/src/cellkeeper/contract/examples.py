@@ -18,6 +18,7 @@ from cellkeeper.contract.commands import (
     SearchModules,
     StopBleed,
 )
+from cellkeeper.contract.estimate_examples import estimate_examples
 from cellkeeper.contract.notices import Event, Presence
 from cellkeeper.contract.outcomes import CommandOutcome, Refused
 from cellkeeper.contract.payload import Telemetry
@@ -51,6 +52,7 @@ def telemetry_examples() -> dict[str, Telemetry]:
         | _view_examples()
         | _state_examples()
         | {"balance": balance_example(AT)}
+        | estimate_examples(AT)
         | _device_examples()
         | _notice_examples()
     )

@@ -10,74 +10,16 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cellkeeper.contract.measurement import Field, Measurement
 from cellkeeper.contract.physical import DEGC_DECIMALS, FRAC_DECIMALS, SUSPECT, V_DECIMALS, WITHOUT_VALUE, Quality
+from cellkeeper.contract.state_series import BALANCE, CELL_ESTIMATE, ESTIMATE, MODE
 
-type Dtype = Literal["int16", "int32", "int64", "uint8", "text"]
+__all__ = ["BALANCE", "CELL_ESTIMATE", "ESTIMATE", "MODE", "Field", "Measurement"]
+
 type TierName = Literal["full", "1m", "15m", "1d"]
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One stored value of a measurement.
-
-    Attributes:
-        shown: name in exports and answers, in the plain unit (`cell_v`).
-        unit: unit of the shown value, "" for codes and texts.
-        dtype: how it is kept.
-        exponent: stored count = value × 10**exponent; None for codes and texts, which are kept as they are.
-        tiered: whether the tiers hold its min, mean, max, last, n_good and n_bad.
-        by_exception: whether InfluxDB's full tier leaves it out where it has its usual value (0; 2 of the status).
-        about: one line for the documents.
-    """
-
-    shown: str
-    unit: str
-    dtype: Dtype
-    exponent: int | None = None
-    tiered: bool = False
-    by_exception: bool = False
-    about: str = ""
-
-    @property
-    def stored(self) -> str:
-        """Return the name in the store, with its scale."""
-        return self.shown if self.exponent is None else f"{self.shown}_e{self.exponent}"
-
-    @property
-    def decimals(self) -> int:
-        """Decimals that an export shows."""
-        return self.exponent or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One kind of row.
-
-    Attributes:
-        name: as the store calls it.
-        tags: what a row is keyed by, together with its time.
-        fields: what it holds.
-        about: one line for the documents.
-    """
-
-    name: str
-    tags: tuple[str, ...]
-    fields: tuple[Field, ...]
-    about: str
-
-    def field(self, shown: str) -> Field:
-        """Return the field of that shown name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for field in self.fields:
-            if field.shown == shown:
-                return field
-        raise KeyError(shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,30 +109,9 @@ SWEEP: Final = Measurement(
     "one impedance sweep of a string; its values are also rows of `cell`",
 )
 
-BALANCE: Final = Measurement(
-    "balance",
-    ("site", "string"),
-    (
-        Field("phase", "", "text", about="unknown, idle, charge, final, float, discharge or test"),
-        Field("inhibit", "", "text", about="why nothing is bled; empty while it may be"),
-        Field("spread_v", "V", "int32", V_DECIMALS, about="highest minus lowest unit that counts"),
-        Field("held_out_spread_v", "V", "int32", V_DECIMALS, about="the same of the units that are never bled"),
-        Field("began_spread_v", "V", "int32", V_DECIMALS, about="spread when the run began; null outside of one"),
-        Field("began_ms", "ms", "int64", about="when the run began, since 1970; null outside of one"),
-        Field("half_life_s", "s", "int32", about="time in which the spread halves; null while it cannot be told"),
-        Field("finish_s", "s", "int32", about="charging phase until it is even; null while it cannot be told"),
-        Field("moved_ah", "Ah", "int32", 3, about="taken from all units since the run began"),
-        Field("heat_wh", "Wh", "int32", 3, about="given off by all modules since the run began"),
-        Field("n_bleeding", "", "int32", about="units with a duty"),
-        Field("n_findings", "", "int32", about="units that a person should look at"),
-        Field("body", "", "text", about="the whole payload; only where a run begins, is even, or a day ends"),
-    ),
-    "balancing of a string: what changes, and else one state a minute; same time and inhibit is one row",
-)
-
-MEASUREMENTS: Final = (CELL, STRING, ALARM, EVENT, CAMPAIGN, SWEEP, BALANCE)
+MEASUREMENTS: Final = (CELL, STRING, ALARM, EVENT, CAMPAIGN, SWEEP, BALANCE, MODE, ESTIMATE, CELL_ESTIMATE)
 DATABASE: Final = "cellkeeper"  # InfluxDB's buckets are `cellkeeper/full`, one per tier, and `cellkeeper/log`
-LOG: Final = "log"  # bucket of alarms, events, campaigns, impedances and balancing, which are kept for ever
+LOG: Final = "log"  # bucket of alarms, events, campaigns, impedances, balancing and estimates, which are kept for ever
 SCALAR_FIELDS: Final = tuple(field for field in STRING.fields if field.tiered)
 CELL_TIERED: Final = tuple(field for field in CELL.fields if field.tiered)
 

@@ -7,18 +7,17 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cellkeeper.contract.balancing import BalanceTable, balance_problem
-from cellkeeper.contract.chemistry import Chemistry, override_problem, profiles
-from cellkeeper.contract.identity import MAX_CELLS_PER_STRING, Cell, Id
+from cellkeeper.contract.identity import Id
+from cellkeeper.contract.site_string import MAX_ADDRESS as MAX_ADDRESS
+from cellkeeper.contract.site_string import MODULE_TYPES as MODULE_TYPES
+from cellkeeper.contract.site_string import Address as Address
+from cellkeeper.contract.site_string import ChemistryOverride as ChemistryOverride
+from cellkeeper.contract.site_string import ModulesTable as ModulesTable
+from cellkeeper.contract.site_string import SensorTable as SensorTable
+from cellkeeper.contract.site_string import StringTable as StringTable
 from cellkeeper.contract.table import Table
 
-MAX_ADDRESS: Final = 0xFFEF  # docs/bus-protocol.md, "addresses"
 BAUD_RATES: Final = (9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_000_000, 2_000_000, 3_000_000)
-MODULE_TYPES: Final = {"c44": (0.7, 4.8, 0.0001), "c20": (7.0, 32.0, 0.0005), "c24": (3.5, 16.0, 0.0005)}
-"""Rated range in volts and resolution of each module type: docs/bus-protocol.md, "types"."""
-
-CellVolts = Annotated[float, Field(gt=0.0, le=5.0)]
-Address = Annotated[int, Field(ge=1, le=MAX_ADDRESS)]
 
 
 class SiteTable(Table):
@@ -87,131 +86,18 @@ class BusTable(Table):
 
 
 class DcBusTable(Table):
-    """`[[dcbus]]`: strings in parallel on one charger and load."""
+    """`[[dcbus]]`: strings in parallel on one charger and load.
+
+    Attributes:
+        load_w: what the load usually takes from the bus; runtime is told for it while no discharge has shown more.
+        cutoff_v: of the bus, at which the UPS stops; without it the chemistry's cut-off times the cells.
+    """
 
     id: Id
     name: str = ""
     gateway: Id = "bus-gateway"
-
-
-class ModulesTable(Table):
-    """`[[string.modules]]`: a run of consecutive addresses that holds the next units of the string."""
-
-    bus: Id
-    first_address: Address
-    count: Annotated[int, Field(ge=1, le=MAX_CELLS_PER_STRING)]
-
-    @property
-    def last_address(self) -> int:
-        """The highest address of the run."""
-        return self.first_address + self.count - 1
-
-
-class SensorTable(Table):
-    """`[[string.sensor]]`: a sensor that is fitted; several current sensors of one string are summed."""
-
-    kind: Literal["current", "float_current", "string_voltage", "ripple", "ambient"]
-    bus: Id
-    address: Address
-    range_a: Annotated[float, Field(gt=0.0, le=20_000.0)] | None = None
-    range_v: Annotated[float, Field(gt=0.0, le=2000.0)] | None = None
-    accuracy: Annotated[float, Field(gt=0.0)] | None = None
-    reversed: bool = False
-
-
-class ChemistryOverride(Table):
-    """`[string.chemistry_override]`: values of the battery's own data sheet, per electrochemical cell."""
-
-    nominal_v: CellVolts | None = None
-    float_v: CellVolts | None = None
-    boost_v: CellVolts | None = None
-    cutoff_v: CellVolts | None = None
-    bleed_floor_v: CellVolts | None = None
-    lowest_v: CellVolts | None = None
-    highest_v: CellVolts | None = None
-    step_v: Annotated[float, Field(gt=0.0, le=2.0)] | None = None
-    float_v_per_k: Annotated[float, Field(ge=-0.02, le=0.0)] | None = None
-    highest_degc: Annotated[float, Field(ge=20.0, le=90.0)] | None = None
-
-
-class StringTable(Table):
-    """`[[string]]`: units in series, each measured by one module."""
-
-    id: Id
-    name: Annotated[str, Field(max_length=80)] = ""
-    dcbus: Id | None = None
-    cells: Annotated[int, Field(ge=1, le=MAX_CELLS_PER_STRING)]
-    cells_per_unit: Annotated[int, Field(ge=1, le=24)] = 1
-    chemistry: str
-    chemistry_override: ChemistryOverride = ChemistryOverride()
-    module_type: str = "c44"
-    rated_ah: Annotated[float, Field(gt=0.0, le=20_000.0)]
-    rate_h: Annotated[float, Field(gt=0.0, le=100.0)] = 10.0
-    ref_degc: Annotated[float, Field(ge=0.0, le=40.0)] = 20.0
-    end_v: Annotated[float, Field(gt=0.0, le=5.0)] | None = None
-    bleed_max_a: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
-    dead_band_v: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    dead_band_degc: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    life: dict[Cell, Annotated[int, Field(ge=1, le=9999)]] = Field(default_factory=dict)
-    balance: BalanceTable = BalanceTable()
-    modules: Annotated[list[ModulesTable], Field(min_length=1)]
-    sensor: list[SensorTable] = Field(default_factory=list)
-
-    @property
-    def profile(self) -> Chemistry:
-        """The chemistry with this string's overrides, per electrochemical cell."""
-        overrides = self.chemistry_override.model_dump(exclude_none=True)
-        return profiles()[self.chemistry].model_copy(update=overrides)
-
-    @property
-    def resolution_v(self) -> float:
-        """Volts per count of this string's modules."""
-        return MODULE_TYPES[self.module_type][2]
-
-    @property
-    def cell_dead_band_v(self) -> float:
-        """Change of a unit's voltage that is worth a message of its own."""
-        return self.dead_band_v if self.dead_band_v is not None else 0.002 * self.cells_per_unit
-
-    @model_validator(mode="after")
-    def _known_and_complete(self) -> Self:
-        if self.chemistry not in profiles():
-            raise ValueError(f"chemistry {self.chemistry!r} is unknown; take one of {', '.join(profiles())}")
-        if self.module_type not in MODULE_TYPES:
-            raise ValueError(f"module_type {self.module_type!r} is unknown; take one of {', '.join(MODULE_TYPES)}")
-        described = sum(run.count for run in self.modules)
-        if described != self.cells:
-            raise ValueError(
-                f"cells is {self.cells}, but [[string.modules]] describe {described}; correct cells or a count"
-            )
-        highest_v = self.profile.highest_v * self.cells_per_unit
-        if highest_v > MODULE_TYPES[self.module_type][1]:
-            raise ValueError(
-                f"a unit of {self.cells_per_unit} {self.chemistry} cells reaches {highest_v:g} V, more than "
-                f"module_type {self.module_type!r} measures; check cells_per_unit or take another module_type"
-            )
-        if any(cell > self.cells for cell in self.life):
-            raise ValueError(f"life names a cell above {self.cells}; number the cells from 1 to cells")
-        return self
-
-    @model_validator(mode="after")
-    def _data_sheet_is_plausible(self) -> Self:
-        overrides = self.chemistry_override.model_dump(exclude_none=True)
-        if (problem := override_problem(profiles()[self.chemistry], overrides)) is not None:
-            raise ValueError(f"chemistry_override: {problem}")
-        if self.end_v is not None and not self.profile.lowest_v <= self.end_v < self.profile.float_v:
-            raise ValueError(
-                f"end_v {self.end_v:g} must lie from lowest_v {self.profile.lowest_v:g} to below float_v "
-                f"{self.profile.float_v:g}; write volts of one electrochemical cell at the end of a discharge"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _balancing_is_possible(self) -> Self:
-        problem = balance_problem(self.balance, self.profile.balance, self.cells)
-        if problem is not None:
-            raise ValueError(f"balance: {problem}")
-        return self
+    load_w: Annotated[float, Field(gt=0.0, le=50e6)] | None = None
+    cutoff_v: Annotated[float, Field(gt=0.0, le=2000.0)] | None = None
 
 
 class AuxTable(Table):
@@ -245,6 +131,9 @@ class Site(Table):
         for string in self.string:
             if string.dcbus is not None:
                 _require_known("dcbus", string.dcbus, {dcbus.id for dcbus in self.dcbus})
+        for dcbus in self.dcbus:
+            for string in (each for each in self.string if each.dcbus == dcbus.id):
+                _require_cutoff(dcbus, string)
         return self
 
     @model_validator(mode="after")
@@ -300,4 +189,14 @@ def _require_known(what: str, name: str, known: set[str]) -> None:
     if name not in known:
         raise ValueError(
             f"{what} {name!r} is not described; take one of {', '.join(sorted(known)) or 'none'}, or add a table for it"
+        )
+
+
+def _require_cutoff(dcbus: DcBusTable, string: StringTable) -> None:
+    cells = string.cells * string.cells_per_unit
+    lowest_v, float_v = string.profile.lowest_v * cells, string.profile.float_v * cells
+    if dcbus.cutoff_v is not None and not lowest_v <= dcbus.cutoff_v < float_v:
+        raise ValueError(
+            f"cutoff_v {dcbus.cutoff_v:g} of dcbus {dcbus.id!r} must lie from {lowest_v:g} to below {float_v:g}: so "
+            f"much have the {cells} cells of string {string.id}; write volts of the whole bus at which the UPS stops"
         )

@@ -1,60 +1,14 @@
 """Reads `site.toml` and says file, line and what to do about everything that is wrong with it."""
 
-import tomllib
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from cellkeeper.contract.site import Site
-from cellkeeper.contract.table import Table
-from cellkeeper.contract.toml_lines import TomlLines, line_of_syntax
-
-MAX_FILE_BYTES: Final = 2 * 1024 * 1024  # 512 strings with every override are below 1 MB
-
-_ADVICE: Final = {
-    "extra_forbidden": "unknown key; remove it or correct its spelling",
-    "missing": "is missing; add it",
-    "string_pattern_mismatch": "use a-z, 0-9, _ and -, beginning with a letter or digit, at most 32 characters",
-    "greater_than": "is too small; write a value above {gt}",
-    "greater_than_equal": "is too small; write a value of at least {ge}",
-    "less_than": "is too large; write a value below {lt}",
-    "less_than_equal": "is too large; write a value of at most {le}",
-    "finite_number": "is no finite number; write one",
-    "literal_error": "is not possible; write {expected}",
-    "string_type": "has to be text; put it in quotes",
-    "string_too_short": "is too short; write at least {min_length} characters",
-    "string_too_long": "is too long; write at most {max_length} characters",
-    "too_short": "is empty; add at least {min_length}",
-    "list_type": "has to be a list; write its header with two brackets, [[…]], or a value in [ ]",
-    "model_type": "has to be a table; write its header with one pair of brackets, […]",
-    "dict_type": "has to be a table; write its header with one pair of brackets, […]",
-}
-_NUMBER: Final = "has to be a number; write one without quotes"
-_KEYS: Final = frozenset(key for table in Table.__subclasses__() for key in table.model_fields)
+from cellkeeper.contract.table_file import Problem as Problem
+from cellkeeper.contract.table_file import TableFileError, parse_table, read_bounded
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong, with where and what to do."""
-
-    file: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
-
-
-class SiteFileError(ValueError):
+class SiteFileError(TableFileError):
     """The file cannot be used; `problems` says everything that was found."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
 
 
 def load_site(path: Path) -> Site:
@@ -64,51 +18,15 @@ def load_site(path: Path) -> Site:
         SiteFileError: it cannot be read, is not TOML, or describes an impossible site.
     """
     try:
-        raw = path.read_bytes()[: MAX_FILE_BYTES + 1]
-    except OSError as exc:
-        raise SiteFileError([Problem(str(path), 1, f"cannot be read ({exc.strerror}); check name and rights")]) from exc
-    if len(raw) > MAX_FILE_BYTES:
-        raise SiteFileError([Problem(str(path), 1, f"larger than {MAX_FILE_BYTES} bytes; is this a site.toml?")])
+        raw = read_bounded(path)
+    except TableFileError as exc:
+        raise SiteFileError(exc.problems) from exc
     return parse_site(raw, str(path))
 
 
 def parse_site(raw: bytes, name: str = "site.toml") -> Site:
     """Return the checked site in the bytes of a file called `name`; raises SiteFileError."""
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        line = raw[: exc.start].count(b"\n") + 1
-        raise SiteFileError([Problem(name, line, "is not UTF-8; save the file as UTF-8")]) from exc
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise SiteFileError(
-            [Problem(name, line_of_syntax(exc, text), f"is not TOML: {exc}; correct the syntax there")]
-        ) from exc
-    try:
-        return Site.model_validate(tree)
-    except ValidationError as exc:
-        lines = TomlLines(text)
-        raise SiteFileError(
-            [Problem(name, lines.line_of(e["loc"], e["msg"]), _message(e)) for e in exc.errors()]
-        ) from exc
-
-
-def _advice(error: ErrorDetails) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        near = get_close_matches(str(error["loc"][-1]), _KEYS, 1)
-        return f"unknown key; did you mean {near[0]}? Else remove it" if near else _ADVICE[kind]
-    if kind.startswith(("float_", "int_")):
-        return _NUMBER
-    if kind in _ADVICE:
-        return _ADVICE[kind].format(**context)
-    return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _message(error: ErrorDetails) -> str:
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in error["loc"])
-    told = _advice(error)
-    given = error.get("input")
-    shown = f" (here {given!r})" if isinstance(given, str | int | float) and error["type"] != "missing" else ""
-    return f"{where or 'site'}: {told}{shown}"[:400]
+        return parse_table(raw, name, Site)
+    except TableFileError as exc:
+        raise SiteFileError(exc.problems) from exc

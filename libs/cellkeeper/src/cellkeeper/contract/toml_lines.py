@@ -37,7 +37,8 @@ class TomlLines:
         if not place:
             words = re.findall(r"'([^']+)'|(?:string|bus) ([a-z0-9_-]+)", message)
             named = [self._of_value[word] for pair in words for word in pair if word in self._of_value]
-            return named[-1] if named else 1
+            told = [self._of_place[word,] for word in re.findall(r"[a-z_]+", message) if (word,) in self._of_place]
+            return named[-1] if named else next(iter(told), 1)
         for word in re.findall(r"[a-z_]+", message):  # a check of a whole table names the key first
             if (*place, word) in self._of_place:
                 return self._of_place[*place, word]

@@ -30,6 +30,10 @@ class Mailbox[T]:
         while not self._items:
             self._filled.clear()
             await self._filled.wait()
+        return self.drain()
+
+    def drain(self) -> list[T]:
+        """Return everything that is there now, oldest first."""
         taken = list(self._items)
         self._items.clear()
         return taken

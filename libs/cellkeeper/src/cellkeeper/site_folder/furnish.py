@@ -76,6 +76,7 @@ def furnish(folder: SiteFolder, wish: Wish) -> list[str]:
     """
     desk = Desk(folder)
     desk.make_dir(folder.path, READABLE_DIR, wish.owner)
+    desk.make_dir(folder.batteries, READABLE_DIR, wish.owner)
     desk.put_once(folder.site_file, wish.site_text, PUBLIC, wish.owner)
     desk.put_once(folder.access_file, access_toml(wish.access).encode(), PUBLIC, wish.owner)
     site, access = load_site(folder.site_file), load_access(folder)

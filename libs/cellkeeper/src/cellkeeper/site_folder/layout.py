@@ -2,6 +2,7 @@
 
 site.toml  access.toml  readers.json      what people say
 ca/                                       two authorities; only who renews needs their keys
+batteries/                                files of battery types that site.toml names as batteries/NAME.toml
 broker/                                   policy, configuration, certificate, `start`; mounted read-only
 secrets/<service>/                        ca.crt, client.crt, client.key; one folder for each service, mounted whole
 handover/<reader>/                        for whoever asked for a certificate: hand it over, then delete it
@@ -42,6 +43,11 @@ class SiteFolder:
     def readers_file(self) -> Path:
         """Who reads from outside the suite, with hashes of their passwords."""
         return self.path / "readers.json"
+
+    @property
+    def batteries(self) -> Path:
+        """Files of battery types, copied from a maker's sheet."""
+        return self.path / "batteries"
 
     @property
     def authorities(self) -> Path:

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from cellkeeper.contract.balance_state import BalanceState
+from cellkeeper.contract.estimate_state import StringEstimate
 from cellkeeper.contract.examples import telemetry_examples
 from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.scan_columns import ScanColumns
-from cellkeeper.contract.telemetry import ImpedanceSweep
+from cellkeeper.contract.telemetry import ImpedanceSweep, StringMode
 
 START_MS = 1_795_237_200_000  # 2026-11-21T05:00:00Z
 
@@ -53,6 +54,22 @@ def sweep_of(cells: list[int], **changes: Any) -> ImpedanceSweep:  # noqa: ANN40
         "quality": [0] * len(cells),
     }
     return ImpedanceSweep(**(values | changes))
+
+
+def estimate_of(at_ms: int, **changes: Any) -> StringEstimate:  # noqa: ANN401  # any attribute of an estimate
+    """Return an estimate of a string of three units, the last one unknown."""
+    example = telemetry_examples()["estimate"]
+    if not isinstance(example, StringEstimate):
+        raise TypeError
+    return example.model_copy(update={"measured_at": from_ms(at_ms), **changes})
+
+
+def mode_of(at_ms: int, **changes: Any) -> StringMode:  # noqa: ANN401  # any attribute of a mode
+    """Return a string at float for an hour."""
+    return StringMode.model_validate(
+        {"string": "s1", "mode": "float", "since": from_ms(at_ms - 3_600_000), "measured_at": from_ms(at_ms), "why": ""}
+        | changes
+    )
 
 
 def balance_of(at_ms: int, **changes: Any) -> BalanceState:  # noqa: ANN401  # any attribute of a state

@@ -19,9 +19,9 @@ from cellkeeper.contract.wire import PayloadRefusedError, decode
 
 from historian.backup.days import FOLDER, day_number
 from historian.receipts import Positions
-from historian.stores.balance_rows import SCHEMA as BALANCE_SCHEMA
 from historian.stores.plain_tables import AT, CELL_SCHEMA, SCALAR_SCHEMA, TIER_SCHEMA
-from historian.stores.port import BalanceQuestion, EventQuestion, LivedSweep, StringQuestion
+from historian.stores.port import EventQuestion, LivedSweep, StateQuestion, StringQuestion
+from historian.stores.state_rows import schema_of
 
 TIERS_OF_A_DAY = "tiers"
 
@@ -81,15 +81,16 @@ class DayHistory:
                 tables.append(_read(path, question, since_ms).select(schema.names))
         return pa.concat_tables(tables)
 
-    def balance(self, question: BalanceQuestion) -> pa.Table:
-        """See `History.balance`."""
-        at, tables = pc.field("measured_at"), [BALANCE_SCHEMA.empty_table()]
+    def states(self, question: StateQuestion) -> pa.Table:
+        """See `History.states`."""
+        schema = schema_of(question.measurement)
+        at, tables = pc.field("measured_at"), [schema.empty_table()]
         wanted = (at >= pa.scalar(question.start_ms, AT)) & (at < pa.scalar(question.end_ms, AT))
         if question.milestones:
             wanted &= ~pc.field("body").is_null()
-        for day, path in self._files.get((question.string, "balance"), {}).items():
+        for day, path in self._files.get((question.string, question.measurement), {}).items():
             if day * DAY_MS < question.end_ms and (day + 1) * DAY_MS > question.start_ms:
-                tables.append(_rows_in(path, wanted).select(BALANCE_SCHEMA.names))
+                tables.append(_rows_in(path, wanted).select(schema.names))
         return pa.concat_tables(tables)
 
     def impedance(self, string: str, start_ms: int, end_ms: int) -> tuple[LivedSweep, ...]:

@@ -6,7 +6,7 @@ computed again for every window that a late row touches. Layout, below `days/` o
     <string>/<day>.cell.parquet      every reading of every unit, as the API answers it
     <string>/<day>.string.parquet    the string's own values with stream and number
     <string>/<day>.tiers.parquet     all coarser tiers, with a column `tier`
-    <string>/<day>.balance.parquet   states of balancing
+    <string>/<day>.balance.parquet   states of balancing; mode, estimate and cell_estimate likewise
     <string>/sweeps.jsonl, events/<day>.jsonl
 """
 
@@ -26,6 +26,7 @@ from cellkeeper.contract.series import DAY_MS, FULL, TIERS, TierName
 
 from historian.export.asking import Historian, Measurement, Piece, pieces_of
 from historian.export.files import write_parquet
+from historian.stores.state_rows import NAMES, StateName
 
 FOLDER: Final = "days"
 BOTH: Final[tuple[Measurement, ...]] = ("cell", "string")
@@ -67,7 +68,8 @@ class DayCopy:
         """
         for string in self.historian.strings():
             yield from self._string(string)
-            yield from self._balance(string)
+            for name in NAMES:
+                yield from self._states(string, name)
             sweeps = b"".join(line + b"\n" for line in self.historian.sweeps(string, 0, self.today * DAY_MS))
             yield self.draft.keep(sweeps, f"{FOLDER}/{string}/sweeps.jsonl")
         yield from self._events()
@@ -105,20 +107,20 @@ class DayCopy:
                     names = pa.array([tier.name] * rows.num_rows, pa.string())
                     yield rows.append_column("tier", names)
 
-    def _balance(self, string: str) -> Iterator[FileEntry]:
-        """Yield the days with states of balancing; older ones than a week are taken from the backup before."""
+    def _states(self, string: str, name: StateName) -> Iterator[FileEntry]:
+        """Yield the days with rows of a measurement; older ones than a week are taken from the backup before."""
         ours = f"{FOLDER}/{string}/"
-        kept = {n: e for n, e in self.draft.known.items() if n.startswith(ours) and n.endswith(".balance.parquet")}
+        kept = {n: e for n, e in self.draft.known.items() if n.startswith(ours) and n.endswith(f".{name}.parquet")}
         days = sorted(_days_of(self.historian.spans(string, 0, self.today * DAY_MS, DAILY)))
         first_new = (
             max(self.today - LATE_DAYS, days[0] if days else self.today) if kept else min(days, default=self.today)
         )
-        yield from (entry for name, entry in kept.items() if name < f"{ours}{day_name(first_new)}")
+        yield from (entry for known, entry in kept.items() if known < f"{ours}{day_name(first_new)}")
         for day in (each for each in days if each >= first_new):
             piece = Piece(string, day * DAY_MS, (day + 1) * DAY_MS)
-            states = self.historian.whole_table(piece, "balance", FULL.name)
+            states = self.historian.whole_table(piece, name, FULL.name)
             if states.num_rows:
-                yield self._file(f"{ours}{day_name(day)}.balance.parquet", "", [states])
+                yield self._file(f"{ours}{day_name(day)}.{name}.parquet", "", [states])
 
     def _file(self, restores: str, mark: str, tables: Iterable[pa.Table]) -> FileEntry:
         known = self.draft.unchanged(restores, mark) if mark else None
@@ -146,7 +148,7 @@ class DayCopy:
                 break
             end_ms = page[-1][0] + 1
         first_new = f"{FOLDER}/events/{day_name(from_day)}.jsonl"
-        yield from (entry for name, entry in kept.items() if name < first_new)
+        yield from (entry for known, entry in kept.items() if known < first_new)
         for day, bodies in sorted(by_day.items()):
             content = b"".join(body + b"\n" for body in reversed(bodies))
             yield self.draft.keep(content, f"{FOLDER}/events/{day_name(day)}.jsonl")

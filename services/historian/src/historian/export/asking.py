@@ -17,7 +17,7 @@ ANSWER_DEADLINE_S: Final = 60.0  # an hour of 512 units is read in well under a 
 FULL_PIECE_MS: Final = 900_000  # 460 800 rows of 512 units at 1 Hz: below the API's limit
 TIER_PIECE_MS: Final = {"1m": DAY_MS // 4, "15m": 4 * DAY_MS, "1d": 365 * DAY_MS}
 
-type Measurement = Literal["cell", "string", "balance"]
+type Measurement = Literal["cell", "string", "balance", "mode", "estimate", "cell_estimate"]
 
 
 @dataclass(frozen=True, slots=True)

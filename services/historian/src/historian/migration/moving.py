@@ -16,8 +16,18 @@ from cellkeeper.contract.series import DAY_MS, TIERS, TierName
 from historian.errors import StoreBusyError
 from historian.migration.rebuilding import buckets_of, scans_of
 from historian.receipts import LostSpan
-from historian.stores.balance_rows import rows_of
-from historian.stores.port import BalanceQuestion, EventQuestion, History, LivedScan, Store, StringQuestion, WriteBatch
+from historian.stores.port import (
+    CellStateRow,
+    EventQuestion,
+    History,
+    LivedScan,
+    StateQuestion,
+    StateRow,
+    Store,
+    StringQuestion,
+    WriteBatch,
+)
+from historian.stores.state_rows import NAMES, StateName, rows_of
 
 PIECE_MS: Final = 600_000
 TIER_PIECE_MS: Final = 32 * 86_400_000
@@ -147,7 +157,8 @@ class Move:
         self._write(WriteBatch(sweeps=sweeps))
         yield Progress("impedance sweeps", 1, 1, len(sweeps))
         for string in self.source.strings():
-            yield from self._balance(string)
+            for name in NAMES:
+                yield from self._states(string, name)
         end_ms = ALWAYS[1]
         while events := self.source.events(EventQuestion(ALWAYS[0], end_ms, EVENTS_AT_ONCE)):
             self._write(WriteBatch(events=events))
@@ -157,19 +168,20 @@ class Move:
                 return
             end_ms = oldest_ms + 1  # those of the same millisecond come again and are the same rows
 
-    def _balance(self, string: str) -> Iterator[Progress]:
-        """Move states of balancing; a day at the ends is for those that came without a scan."""
+    def _states(self, string: str, name: StateName) -> Iterator[Progress]:
+        """Move what was told of a string; a day at the ends is for what came without a scan."""
         spans = [*self.source.spans(_ask(string, "cell", ALWAYS, "full")),
                  *self.source.spans(_ask(string, "cell", ALWAYS, TIERS[-1].name))]  # fmt: skip
         first_ms, end_ms = min(span[0] for span in spans), max(span[1] for span in spans)
         pieces = _pieces([(first_ms - DAY_MS, end_ms + DAY_MS)], TIER_PIECE_MS)
         for done, span in enumerate(pieces, 1):
-            question = BalanceQuestion(string, *span, max_rows=MAX_ROWS)
-            known = set(rows_of(self.target.balance(question), string))
-            new = [row for row in rows_of(self.source.balance(question), string) if row not in known]
+            question = StateQuestion(name, string, *span, max_rows=MAX_ROWS)
+            known = set(rows_of(self.target.states(question), name, string))
+            new = [row for row in rows_of(self.source.states(question), name, string) if row not in known]
             if new:
-                self._write(WriteBatch(balances=new))
-            yield Progress(f"balancing of {string}", done, len(pieces), len(new))
+                of_units = [row for row in new if isinstance(row, CellStateRow)]
+                self._write(WriteBatch(states=[r for r in new if isinstance(r, StateRow)], cell_states=of_units))
+            yield Progress(f"{name} of {string}", done, len(pieces), len(new))
 
     def _agree(self, question: StringQuestion) -> bool:
         ours, theirs = self.source.string_series(question), self.target.string_series(question)

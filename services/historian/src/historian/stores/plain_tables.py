@@ -132,9 +132,9 @@ def method_of(sweep: ImpedanceSweep) -> str:
     return sweep.method if sweep.pulse_s is None else f"{sweep.method} {sweep.pulse_s:g} s"
 
 
-def lives_text(lived: LivedSweep) -> str | None:
-    """Return the lives of a sweep as a store keeps them; None where all are the first."""
-    return None if lived.lives is None else ",".join(map(str, lived.lives))
+def lives_text(lives: tuple[int, ...] | None) -> str | None:
+    """Return lives as a store keeps them; None where all are the first."""
+    return None if lives is None else ",".join(map(str, lives))
 
 
 def lives_of(text: object) -> tuple[int, ...] | None:

@@ -41,16 +41,33 @@ class AsideScan:
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceRow:
-    """One state of balancing of a string.
+class StateRow:
+    """What another service told of a string at one moment.
 
     Attributes:
-        stored: an entry per field of measurement `balance`, as it is stored; None where there is none.
+        measurement: `balance`, `mode` or `estimate`.
+        stored: an entry per field of the measurement, as it is stored; None where there is none.
+    """
+
+    measurement: str
+    string: str
+    at_ms: int
+    stored: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CellStateRow:
+    """What was told of all units of a string at one moment.
+
+    Attributes:
+        lives: of each position; None where all are in their first.
+        counts: fields of measurement `cell_estimate` × units as they are stored, 16 bits each, little end first.
     """
 
     string: str
     at_ms: int
-    stored: tuple[int | str | None, ...]
+    lives: tuple[int, ...] | None
+    counts: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,8 @@ class WriteBatch:
     aside: Sequence[AsideScan] = ()
     sweeps: Sequence[LivedSweep] = ()
     events: Sequence[Event] = ()
-    balances: Sequence[BalanceRow] = ()
+    states: Sequence[StateRow] = ()
+    cell_states: Sequence[CellStateRow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +125,14 @@ class EventQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceQuestion:
-    """States of balancing of one string over `[start_ms, end_ms)`; only those with a whole payload if `milestones`."""
+class StateQuestion:
+    """What was told of one string over `[start_ms, end_ms)`; only rows with a whole payload if `milestones`.
 
+    Attributes:
+        measurement: `balance`, `mode`, `estimate` or `cell_estimate`.
+    """
+
+    measurement: str
     string: str
     start_ms: int
     end_ms: int
@@ -192,8 +215,10 @@ class History(Protocol):
         """Return the events asked for, newest first."""
         ...
 
-    def balance(self, question: BalanceQuestion) -> pa.Table:
-        """Return `measured_at` and the fields of measurement `balance` in plain units, in time order.
+    def states(self, question: StateQuestion) -> pa.Table:
+        """Return `measured_at` and the fields of the measurement in plain units, in time order.
+
+        Rows of `cell_estimate` have `cell` and `life` too, and are in order of position within a moment.
 
         Raises:
             QueryRefusedError: more than `max_rows` would come.
@@ -219,9 +244,10 @@ class Store(History, Protocol):
     def write(self, batch: WriteBatch) -> None:
         """Make the batch durable; when this returns it survives loss of power.
 
-        A scan is one by (string, stream, seq), a sweep by (string, time, method), an event by id, a state of balancing
-        by (string, time, inhibit): what is already there is skipped, so a batch may be written again after any error.
-        Nothing already stored is overwritten; two different scans of one millisecond both stay.
+        A scan is one by (string, stream, seq), a sweep by (string, time, method), an event by id, a state by
+        (string, time) and the field that tells rows of its measurement apart: what is already there is skipped, so a
+        batch may be written again after any error. Nothing already stored is overwritten; two different scans of one
+        millisecond both stay.
 
         Raises:
             StoreBusyError: upkeep is behind; write the same batch again in a moment.

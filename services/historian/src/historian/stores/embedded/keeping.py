@@ -11,7 +11,7 @@ from cellkeeper.runtime.whole_file import sync_folder
 
 from historian.buckets import Buckets
 from historian.receipts import StreamBook
-from historian.stores.embedded import balance_table, log_tables
+from historian.stores.embedded import log_tables, state_tables
 from historian.stores.embedded.adopting import adopt
 from historian.stores.embedded.chores import next_build, next_merge
 from historian.stores.embedded.manifest import Segment, delete_segments
@@ -69,7 +69,7 @@ class Keeping:
         with self._shop.manifest.transaction() as db:
             db.execute("DELETE FROM packed WHERE journal = ?", (number,))
             log_tables.trim(db)
-            balance_table.trim(db)
+            state_tables.trim(db)
 
     def step(self) -> Upkeep:
         """Do the first piece of work there is."""

@@ -25,7 +25,13 @@ def insert(manifest: Manifest, sweeps: Sequence[LivedSweep], events: Sequence[Ev
         StoreFullError, StoreFailedError: none of them counts.
     """
     sweep_rows = [
-        (each.sweep.string, to_ms(each.sweep.measured_at), method_of(each.sweep), encode(each.sweep), lives_text(each))
+        (
+            each.sweep.string,
+            to_ms(each.sweep.measured_at),
+            method_of(each.sweep),
+            encode(each.sweep),
+            lives_text(each.lives),
+        )
         for each in sweeps
     ]
     event_rows = [(e.id, row_ns(to_ms(e.at), e.id), e.service, e.kind, encode(e)) for e in events]

@@ -2,7 +2,8 @@
 
 Tables: `segment` (a Parquet file), `packed` (which strings of which journal already lie in Parquet), `dirty` (tier
 windows to be computed again), `position` (accounted numbers per stream), `kept` (what retention deleted up to),
-`sweep` and `log` (impedance sweeps and events: few, small, stored whole), `balance` (states of balancing).
+`sweep` and `log` (impedance sweeps and events: few, small, stored whole), `balance`, `mode`,
+`estimate` and `cell_estimate` (what other services tell of strings).
 """
 
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
-from cellkeeper.contract.series import BALANCE
+from cellkeeper.contract.series import BALANCE, CELL_ESTIMATE, ESTIMATE, MODE, Measurement
 
 from historian.errors import StoreDamagedError, StoreFailedError, StoreFullError, StoreVersionError
 from historian.receipts import StreamBook
@@ -42,12 +43,25 @@ CREATE TABLE log (id TEXT PRIMARY KEY, at_ns INTEGER NOT NULL, service TEXT NOT 
     body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX log_by_time ON log (at_ns);
 """
-_COLUMNS: Final = ", ".join(f"{each.stored} {'TEXT' if each.dtype == 'text' else 'INTEGER'}" for each in BALANCE.fields)
-_ADDED: Final = f"""
-CREATE TABLE IF NOT EXISTS balance (string TEXT NOT NULL, at_ms INTEGER NOT NULL, {_COLUMNS},
-    PRIMARY KEY (string, at_ms, inhibit)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS balance_by_time ON balance (at_ms);
-"""  # a table that came without a new version: a program from before does not look at it
+
+
+def _state_table(measurement: Measurement) -> str:
+    columns = "".join(f", {e.stored} {'TEXT' if e.dtype == 'text' else 'INTEGER'}" for e in measurement.fields)
+    key = f"string, at_ms, {measurement.told_by}" if measurement.told_by else "string, at_ms"
+    return f"""
+CREATE TABLE IF NOT EXISTS {measurement.name} (string TEXT NOT NULL, at_ms INTEGER NOT NULL{columns},
+    PRIMARY KEY ({key})) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {measurement.name}_by_time ON {measurement.name} (at_ms);
+"""
+
+
+_CELL_STATES: Final = f"""
+CREATE TABLE IF NOT EXISTS {CELL_ESTIMATE.name} (string TEXT NOT NULL, at_ms INTEGER NOT NULL, lives TEXT,
+    counts BLOB NOT NULL, PRIMARY KEY (string, at_ms)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {CELL_ESTIMATE.name}_by_time ON {CELL_ESTIMATE.name} (at_ms);
+"""
+# tables that came without a new version: a program from before does not look at them
+_ADDED: Final = "".join(map(_state_table, (BALANCE, MODE, ESTIMATE))) + _CELL_STATES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from historian.errors import StoreBusyError, StoreFullError
 from historian.receipts import Positions, StreamBook
 from historian.stores.aside import DIRECTORY, AsideFiles
 from historian.stores.block import Block, block_of, lives_in, scan_of
-from historian.stores.embedded import answers, balance_table, log_tables
+from historian.stores.embedded import answers, log_tables, state_tables
 from historian.stores.embedded.holdings import Holdings
 from historian.stores.embedded.journal import JournalFile, journal_numbers, journal_path
 from historian.stores.embedded.keeping import Keeping
@@ -30,12 +30,12 @@ from historian.stores.embedded.recovery import recover
 from historian.stores.embedded.shop import Shop
 from historian.stores.embedded.warm_up import warm_up
 from historian.stores.port import (
-    BalanceQuestion,
     CellQuestion,
     EventQuestion,
     LivedScan,
     LivedSweep,
     Notice,
+    StateQuestion,
     StoreStats,
     StringQuestion,
     Upkeep,
@@ -112,10 +112,10 @@ class EmbeddedStore:
 
     def write(self, batch: WriteBatch) -> None:
         """See `Store.write`."""
-        if batch.sweeps or batch.events or batch.balances:
+        if batch.sweeps or batch.events or batch.states or batch.cell_states:
             self._require_room()
             log_tables.insert(self._manifest, batch.sweeps, batch.events)
-            balance_table.insert(self._manifest, batch.balances)
+            state_tables.insert(self._manifest, batch.states, batch.cell_states)
         records = self._new_records(batch)
         if not records:
             return
@@ -245,9 +245,9 @@ class EmbeddedStore:
         """See `Store.events`."""
         return log_tables.events(self._manifest, question)
 
-    def balance(self, question: BalanceQuestion) -> pa.Table:
-        """See `Store.balance`."""
-        return balance_table.states(self._manifest, question)
+    def states(self, question: StateQuestion) -> pa.Table:
+        """See `Store.states`."""
+        return state_tables.states(self._manifest, question)
 
     def adopt_tier(self, tier: TierName, string: str, rows: Buckets) -> None:
         """See `Store.adopt_tier`."""

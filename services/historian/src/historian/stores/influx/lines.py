@@ -111,7 +111,7 @@ def _field_lines(rows: Buckets, field: Field, site: str, string: str, refused: R
     if pairs[0][0] == STRING_CELL:
         prefix = chars_of([_string_key(STRING.name, site, string).encode()])
     else:
-        prefix = _cell_keys(site, string, pairs)
+        prefix = cell_keys(site, string, pairs)
     out = TextColumns(prefix[which.ravel()])
     good = rows.n_good > 0
     for statistic, name in _STATISTICS:
@@ -134,7 +134,7 @@ def event_line(event: Event, site: str) -> bytes:
 
 def sweep_lines(lived: LivedSweep, site: str) -> bytes:
     """Return an impedance sweep: the whole payload, and a row of `cell` for each unit that has a value."""
-    sweep, lives = lived.sweep, lives_text(lived)
+    sweep, lives = lived.sweep, lives_text(lived.lives)
     method = method_of(sweep)
     at_ns = row_ns(to_ms(sweep.measured_at), method)
     whole = f"method={_text(method)},body={_text(encode(sweep).decode())}" + (f",lives={_text(lives)}" if lives else "")
@@ -158,15 +158,16 @@ def _count(field: Field, value: float) -> str:
 
 
 @lru_cache(1024)
-def _cell_keys(site: str, string: str, keys: tuple[Key, ...]) -> Chars:
+def cell_keys(site: str, string: str, keys: tuple[Key, ...], measurement: str = CELL.name) -> Chars:
+    """Return measurement and tags of the units of a string, given as (position, life)."""
     tags = f"site={_tag(site)},string={_tag(string)}"
-    return chars_of([f"{CELL.name},cell={cell},life={life},{tags}".encode() for cell, life in keys])
+    return chars_of([f"{measurement},cell={cell},life={life},{tags}".encode() for cell, life in keys])
 
 
 @lru_cache(16)
 def _room_keys(owners: tuple[Owner, ...]) -> Chars:
     """Return measurement and tags of every row; a room asks for the same ones each second."""
-    parts = [_cell_keys(site, string, keys_of(cells, lives)) for site, string, cells, lives in owners]
+    parts = [cell_keys(site, string, keys_of(cells, lives)) for site, string, cells, lives in owners]
     whole = np.zeros((sum(map(len, parts)), max(part.shape[1] for part in parts)), np.uint8)
     first = 0
     for part in parts:

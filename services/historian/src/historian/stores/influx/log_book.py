@@ -1,4 +1,4 @@
-"""Events, sweeps and states of balancing in bucket `log`; while the server is away they wait in a file."""
+"""Events, sweeps and what services tell of strings, in bucket `log`; while the server is away they wait in a file."""
 
 from typing import Final
 
@@ -10,13 +10,13 @@ from cellkeeper.contract.wire import decode
 
 from historian.errors import StoreBusyError, StoreFailedError, StoreFullError
 from historian.stores.influx import lines
-from historian.stores.influx.balance_lines import balance_line, states
 from historian.stores.influx.reading import log_rows, where_log
 from historian.stores.influx.sending import Sender
 from historian.stores.influx.server import Server
 from historian.stores.influx.state import LocalState
+from historian.stores.influx.state_lines import cell_state_lines, state_line, states
 from historian.stores.plain_tables import lives_of
-from historian.stores.port import BalanceQuestion, EventQuestion, LivedSweep, Notice, WriteBatch
+from historian.stores.port import EventQuestion, LivedSweep, Notice, StateQuestion, WriteBatch
 
 SEND_AT_ONCE: Final = 500  # rows that waited, per request
 
@@ -35,14 +35,15 @@ class LogBook:
         self._site, self._server, self._sender, self._state = site, server, sender, state
 
     def write(self, batch: WriteBatch) -> None:
-        """Make the sweeps, events and states of balancing of a batch durable, on the server or in the file.
+        """Make the sweeps, events and states of a batch durable, on the server or in the file.
 
         Raises:
             StoreFullError, StoreFailedError: neither takes them; write them again.
         """
         rows = [lines.sweep_lines(sweep, self._site) for sweep in batch.sweeps]
         rows += [lines.event_line(event, self._site) for event in batch.events]
-        rows += [balance_line(row, self._site) for row in batch.balances]
+        rows += [state_line(row, self._site) for row in batch.states]
+        rows += [cell_state_lines(row, self._site) for row in batch.cell_states]
         try:
             self._sender.send(LOG, lambda _: b"".join(rows))
         except (StoreBusyError, StoreFullError, StoreFailedError):
@@ -68,8 +69,8 @@ class LogBook:
         found = log_rows(self._server, SWEEP.name, ("body", "lives"), where)
         return tuple(LivedSweep(decode(ImpedanceSweep, body.encode()), lives_of(lives)) for body, lives in found)
 
-    def balance(self, question: BalanceQuestion) -> pa.Table:
-        """See `Store.balance`."""
+    def states(self, question: StateQuestion) -> pa.Table:
+        """See `Store.states`."""
         return states(self._server, self._site, question)
 
     def events(self, question: EventQuestion) -> tuple[Event, ...]:

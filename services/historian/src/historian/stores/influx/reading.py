@@ -191,7 +191,7 @@ def _filled(table: pa.Table, name: str, default: int) -> NDArray[np.int64]:
     return np.asarray(np.rint(column.to_numpy()), np.int64)
 
 
-def _keys_of(table: pa.Table) -> tuple[NDArray[np.int64], list[Key]]:
+def keys_of_tags(table: pa.Table) -> tuple[NDArray[np.int64], list[Key]]:
     """Return for each row which of the keys it has; without tags all rows are the string's."""
     column: Any = table["tags"].combine_chunks()
     if column.null_count == len(column):
@@ -206,7 +206,7 @@ def _key(tags: str) -> Key:
 
 
 def _with_cells(found: ScanRows, table: pa.Table) -> Block:
-    which, raw_keys = _keys_of(table)
+    which, raw_keys = keys_of_tags(table)
     keys = tuple(sorted(set(raw_keys)))
     block = empty(keys, len(found.at_ns))
     for name in ("at_ms", "seq", "stream", "clock", "scalars", "scalar_quality"):
@@ -250,7 +250,7 @@ def _buckets(table: pa.Table, code: int) -> Buckets:
     field = TIERED[code]
     n_good = _filled(table, tier_field(field, "n_good"), -1)
     there = np.flatnonzero(n_good >= 0)
-    which, keys = _keys_of(table)
+    which, keys = keys_of_tags(table)
     cells, lives = (np.array([key[part] for key in keys], np.int16)[which][there] for part in (0, 1))
 
     def values(statistic: str, scale: float = 1.0) -> NDArray[np.float64]:

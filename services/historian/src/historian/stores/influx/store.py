@@ -31,12 +31,12 @@ from historian.stores.influx.state import LocalState
 from historian.stores.influx.tiers import DirtyWindows, Tiers
 from historian.stores.port import (
     AsideScan,
-    BalanceQuestion,
     CellQuestion,
     EventQuestion,
     LivedScan,
     LivedSweep,
     Notice,
+    StateQuestion,
     StoreStats,
     StringQuestion,
     Upkeep,
@@ -113,7 +113,7 @@ class InfluxStore:
 
     def write(self, batch: WriteBatch) -> None:
         """See `Store.write`."""
-        if batch.sweeps or batch.events or batch.balances:
+        if batch.sweeps or batch.events or batch.states or batch.cell_states:
             self._log_book.write(batch)
         if not (batch.scans or batch.aside or batch.lost):
             return
@@ -244,9 +244,9 @@ class InfluxStore:
         """See `Store.events`."""
         return self._log_book.events(question)
 
-    def balance(self, question: BalanceQuestion) -> pa.Table:
-        """See `Store.balance`."""
-        return self._log_book.balance(question)
+    def states(self, question: StateQuestion) -> pa.Table:
+        """See `Store.states`."""
+        return self._log_book.states(question)
 
     def adopt_tier(self, tier: TierName, string: str, rows: Buckets) -> None:
         """See `Store.adopt_tier`."""

@@ -1,0 +1,258 @@
+"""Recorded measurements from a CSV file: lines in, values with their own times out. Pure but for the lines.
+
+Policy. A row's time is used as it is (UTC when it names no zone) and must increase by at least a millisecond. An empty
+field is no value: nothing is filled in from the row before. A row with a temperature alone stays a row of its own. What
+cannot be read is a bad row with its line number.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, Protocol
+
+from cellkeeper.contract.moment import from_ms, to_ms
+
+MAX_UNIT_V: Final = 40.0
+MAX_STRING_V: Final = 2000.0
+MAX_A: Final = 20_000.0
+MAX_DEGC: Final = 200.0
+_EMPTY: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
+
+
+class RecordedFileError(ValueError):
+    """The file cannot be read like this: the text says which column, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """How a file is read.
+
+    Attributes:
+        time: name of the column with times.
+        voltages: one column per unit, in the order of the cells.
+        temperatures: one per unit, or one for all of them, or none.
+        current: None where the file has none.
+        string_voltage: None likewise.
+        columns: names of a file without a header row; None when its first row has them.
+        current_sign: -1 when the file counts a discharge as positive.
+        time_format: instants, or seconds since `start_at`.
+        start_at: an instant; 1970 when None.
+        delimiter: between fields.
+        decimal: `.` or `,`.
+    """
+
+    time: str
+    voltages: tuple[str, ...]
+    temperatures: tuple[str, ...] = ()
+    current: str | None = None
+    string_voltage: str | None = None
+    columns: tuple[str, ...] | None = None
+    current_sign: Literal[1, -1] = 1
+    time_format: Literal["iso", "seconds"] = "iso"
+    start_at: str | None = None
+    delimiter: str = ","
+    decimal: Literal[".", ","] = "."
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRow:
+    """One row; NaN where a field is empty. Positive current charges.
+
+    Attributes:
+        line: of the file, from 1.
+        measured_ms: since 1970 UTC.
+        unit_v: of each unit.
+        degc: as many as the layout names.
+        current_a, string_v: NaN where the file has none.
+    """
+
+    line: int
+    measured_ms: int
+    unit_v: tuple[float, ...]
+    degc: tuple[float, ...]
+    current_a: float
+    string_v: float
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that says nothing usable, and why."""
+
+    line: int
+    why: str
+
+
+class CsvReader(Protocol):
+    """What `csv.reader` returns."""
+
+    @property
+    def line_num(self) -> int:
+        """Lines read so far."""
+
+    def __next__(self) -> list[str]:
+        """Return the fields of the next row."""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Return itself."""
+
+
+class _FieldError(ValueError):
+    """A field of a row cannot be used."""
+
+
+def read_rows(lines: Iterable[str], layout: RowLayout) -> Iterator[RecordedRow | BadRow]:
+    """Yield every data row of a file in order.
+
+    Raises:
+        RecordedFileError: a named column is not there, or `start_at` is no instant.
+    """
+    reader = csv.reader(lines, delimiter=layout.delimiter)
+    names = list(layout.columns) if layout.columns is not None else _header(reader)
+    fields = _Fields.of(layout, names)
+    last_ms: int | None = None
+    while (values := _next_values(reader)) is not None:
+        line = reader.line_num
+        if isinstance(values, BadRow):
+            yield values
+            continue
+        if not any(value.strip() for value in values):
+            continue
+        try:
+            row = fields.read(line, values)
+        except _FieldError as exc:
+            yield BadRow(line, str(exc))
+            continue
+        if last_ms is not None and row.measured_ms <= last_ms:
+            yield BadRow(line, f"time {from_ms(row.measured_ms).isoformat()} does not increase")
+            continue
+        last_ms = row.measured_ms
+        yield row
+
+
+def header_of(lines: Iterable[str], delimiter: str) -> list[str]:
+    """Return the names in the first row of a file.
+
+    Raises:
+        RecordedFileError: the file is empty, or no CSV.
+    """
+    return _header(csv.reader(lines, delimiter=delimiter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Where the values stand in a row, and how they are read."""
+
+    width: int
+    time: int
+    voltages: tuple[int, ...]
+    temperatures: tuple[int, ...]
+    current: int | None
+    string_voltage: int | None
+    sign: int
+    decimal: str
+    time_of: Callable[[str], int]
+
+    @classmethod
+    def of(cls, layout: RowLayout, names: list[str]) -> "_Fields":
+        def at(name: str | None) -> int | None:
+            return None if name is None else _position(name, names)
+
+        time, current, string_voltage = _position(layout.time, names), at(layout.current), at(layout.string_voltage)
+        voltages = tuple(_position(name, names) for name in layout.voltages)
+        temperatures = tuple(_position(name, names) for name in layout.temperatures)
+        known = [place for place in (current, string_voltage) if place is not None]
+        return cls(
+            width=max((time, *voltages, *temperatures, *known)) + 1,
+            time=time,
+            voltages=voltages,
+            temperatures=temperatures,
+            current=current,
+            string_voltage=string_voltage,
+            sign=layout.current_sign,
+            decimal=layout.decimal,
+            time_of=_time_reader(layout),
+        )
+
+    def read(self, line: int, values: list[str]) -> RecordedRow:
+        if len(values) < self.width:
+            raise _FieldError(f"{len(values)} fields, {self.width} needed")
+        unit_v = tuple(self._number(values[at], "voltage", MAX_UNIT_V) for at in self.voltages)
+        degc = tuple(self._number(values[at], "temperature", MAX_DEGC) for at in self.temperatures)
+        current_a = self.sign * self._at(values, self.current, "current", MAX_A)
+        string_v = self._at(values, self.string_voltage, "string voltage", MAX_STRING_V)
+        if all(map(math.isnan, (*unit_v, *degc, current_a, string_v))):
+            raise _FieldError("no value in any named column")
+        return RecordedRow(line, self.time_of(values[self.time].strip()), unit_v, degc, current_a, string_v)
+
+    def _at(self, values: list[str], place: int | None, what: str, limit: float) -> float:
+        return math.nan if place is None else self._number(values[place], what, limit)
+
+    def _number(self, text: str, what: str, limit: float) -> float:
+        text = text.strip()
+        if text.lower() in _EMPTY:
+            return math.nan
+        try:
+            value = float(text if self.decimal == "." else text.replace(",", "."))
+        except ValueError as exc:
+            raise _FieldError(f"{what} {text[:40]!r} is not a number") from exc
+        if not abs(value) <= limit:
+            raise _FieldError(f"{what} {value:g} is outside ±{limit:g}")
+        return value
+
+
+def _header(reader: CsvReader) -> list[str]:
+    values = _next_values(reader)
+    if values is None or isinstance(values, BadRow):
+        raise RecordedFileError("the file is empty" if values is None else f"the header cannot be read: {values.why}")
+    return [name.strip().removeprefix("\ufeff") for name in values]
+
+
+def _next_values(reader: CsvReader) -> list[str] | BadRow | None:
+    """Return the fields of the next row, why it is none, or None at the end."""
+    try:
+        return next(reader, None)
+    except csv.Error as exc:
+        return BadRow(reader.line_num, f"not CSV: {exc}")
+
+
+def _position(name: str, names: list[str]) -> int:
+    try:
+        return names.index(name)
+    except ValueError as exc:
+        shown = ", ".join(names)[:300]
+        raise RecordedFileError(f"there is no column {name!r}; the file has {shown}") from exc
+
+
+def _time_reader(layout: RowLayout) -> Callable[[str], int]:
+    if layout.time_format == "iso":
+        return _iso_ms
+    start_ms = 0 if layout.start_at is None else _start_ms(layout.start_at)
+    decimal = layout.decimal
+
+    def seconds_ms(text: str) -> int:
+        try:
+            seconds = float(text if decimal == "." else text.replace(",", "."))
+        except ValueError as exc:
+            raise _FieldError(f"time {text[:40]!r} is not a number of seconds") from exc
+        if not math.isfinite(seconds):
+            raise _FieldError(f"time {text[:40]!r} is not a number of seconds")
+        return start_ms + round(seconds * 1000.0)
+
+    return seconds_ms
+
+
+def _iso_ms(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise _FieldError(f"time {text[:40]!r} is not ISO 8601") from exc
+    return to_ms(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
+
+
+def _start_ms(text: str) -> int:
+    try:
+        return _iso_ms(text)
+    except _FieldError as exc:
+        raise RecordedFileError(f"start_at: {exc}") from exc

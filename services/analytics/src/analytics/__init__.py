@@ -1,0 +1,1 @@
+"""Estimates with honest error bars, from scans alone: pure functions on arrays, and one service around them."""

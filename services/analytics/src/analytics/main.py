@@ -1,0 +1,165 @@
+"""Composition root: rules, memory, estimators, session and papers, put together and run until a signal."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cellkeeper import __version__
+from cellkeeper.contract.battery_type import BatteryType, load_batteries
+from cellkeeper.contract.site import Site
+from cellkeeper.contract.table_file import TableFileError
+from cellkeeper.runtime.clock import Clock
+from cellkeeper.runtime.errors import StartRefusedError
+from cellkeeper.runtime.metrics import HealthPage, Metrics
+from cellkeeper.runtime.service import ServiceVoice, open_voice, run_until_signal, serve
+from cellkeeper.runtime.settings import ServiceSettings
+
+from analytics.analytics import Analytics
+from analytics.cell_telling import CellTelling
+from analytics.dossier.context import DossierContext, Sensor
+from analytics.engine import Engine
+from analytics.errors import MemoryUnreadableError
+from analytics.estimating import Memory
+from analytics.gauges import Gauges
+from analytics.intake import Intake
+from analytics.log_book import LogBook
+from analytics.memory_file import MemoryFile
+from analytics.papers import Papers
+from analytics.settings import AnalyticsSettings
+from analytics.site_rules import SiteRules
+from analytics.telling import Pace, Telling
+
+SERVICE: Final = "analytics"
+MEMORY: Final = "learned.ckm"
+
+log = structlog.get_logger()
+
+
+def batteries_of(site: Site, site_file: Path) -> Mapping[str, BatteryType]:
+    """Return the battery types that a site names.
+
+    Raises:
+        StartRefusedError: a file is missing or impossible; the text says what to do.
+    """
+    try:
+        return load_batteries(site, site_file.resolve().parent)
+    except TableFileError as exc:
+        raise StartRefusedError(str(exc)) from exc
+
+
+def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice) -> Memory:
+    """Return what was learned; what cannot be read begins anew and is told."""
+    empty = Memory.empty(rules)
+    try:
+        found = file.read(empty, rules.layout)
+    except MemoryUnreadableError as exc:
+        voice.event("estimate.memory_lost", "warning", f"{exc}; every string begins anew")
+        return empty
+    for part in found.parts_anew:
+        voice.event("estimate.memory_lost", "warning", f"{file.path}: {part}; this part begins anew")
+    for string in found.strings_anew:
+        log.info("estimate.anew", string=string)
+    return found.memory.without(found.strings_anew)
+
+
+def running_at(memory: Memory) -> frozenset[int]:
+    """Return the places of strings whose discharge was under way when the memory was written."""
+    return frozenset(place for place, each in enumerate(memory.recorder.strings) if each.running is not None)
+
+
+def context_of(site: Site, batteries: Mapping[str, BatteryType], timezone: str) -> Callable[[str], DossierContext]:
+    """Return what gives the papers of a string its battery and surroundings."""
+    strings = {string.id: string for string in site.string}
+
+    def of(name: str) -> DossierContext:
+        string, battery = strings[name], batteries.get(name)
+        end_v = string.end_v if string.end_v is not None else string.profile.cutoff_v
+        return DossierContext(
+            site=site.site.id,
+            site_name=site.site.name,
+            string_name=string.name or string.id,
+            chemistry=string.chemistry,
+            battery_type="" if battery is None else battery.name,
+            rated_ah=string.rated_ah,
+            rate_h=string.rate_h,
+            ref_degc=string.ref_degc,
+            end_v=end_v * string.cells_per_unit,
+            cells_per_unit=string.cells_per_unit,
+            sensors=tuple(
+                Sensor(
+                    each.kind,
+                    "degC" if each.kind == "ambient" else "V" if each.kind == "string_voltage" else "A",
+                    each.range_v if each.kind == "string_voltage" else each.range_a,
+                    each.accuracy,
+                )
+                for each in string.sensor
+            ),
+            software=f"Cellkeeper {__version__}",
+            timezone=timezone,
+            resolution_v=string.resolution_v,
+        )
+
+    return of
+
+
+def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock: Clock) -> Analytics:
+    """Return the analytics, not yet running; raises StartRefusedError."""
+    batteries = batteries_of(site, settings.site_file)
+    rules = SiteRules.of(site, batteries)
+    memory = MemoryFile(settings.own_dir() / MEMORY)
+    papers = Papers(
+        folder=settings.own_dir(),
+        context_of=context_of(site, batteries, settings.dossier_timezone),
+        voice=voice,
+        keep=settings.keep_events,
+        draws=settings.dossier,
+    )
+    engine = Engine(rules, recalled(rules, memory, voice))
+    pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
+    many = len(layout.strings)
+    analytics = Analytics(
+        site=site,
+        engine=engine,
+        clock=clock,
+        voice=voice,
+        memory=memory,
+        papers=papers,
+        save_s=settings.save_s,
+        intake=Intake(layout, rules.bleed_a),
+        telling=Telling(layout, dict(rules.not_validated), pace),
+        cells={
+            string.id: CellTelling(string.cells, site.site.refresh_s, (place + 0.5) / many)
+            for place, string in enumerate(site.string)
+        },
+        log_book=LogBook(layout, voice, running_at(engine.memory)),
+    )
+    analytics.subscribe()
+    return analytics
+
+
+async def run(settings: ServiceSettings) -> None:
+    """Run the analytics until a signal."""
+    if not isinstance(settings, AnalyticsSettings):
+        raise StartRefusedError("analytics was started with the settings of another service")
+    site, clock = settings.load_site(), settings.make_clock()
+    voice = open_voice(settings, site.site.id, clock)
+    analytics = compose(site, settings, voice, clock)
+    metrics = Metrics()
+    analytics.on_tend = Gauges(metrics, analytics).update
+    page = HealthPage(metrics, lambda: voice.session.is_up, settings.http_port) if settings.http_port else None
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(analytics.run(), name="watch")
+            tasks.create_task(analytics.papers.run(), name="papers")
+
+    with page or nullcontext():
+        await run_until_signal(voice, work)
+
+
+def main() -> int:
+    """Run as a process; return the exit code."""
+    return serve(AnalyticsSettings, SERVICE, run)

@@ -1,0 +1,210 @@
+"""Records of discharges and the papers made of them: saved at once, drawn in a child process, bounded in number.
+
+A record is on disk before anything is drawn of it, so a paper that a crash, a full disk or a mistake prevented is made
+at the next start. Nothing here can stop the estimates: every failure is an event.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cellkeeper.contract.moment import format_ms
+from cellkeeper.runtime.mailbox import Mailbox
+from cellkeeper.runtime.service import ServiceVoice
+
+from analytics.discharge.record import DischargeRecord
+from analytics.dossier.context import DossierBasis, DossierContext, EarlierResult
+from analytics.dossier.errors import DossierError
+from analytics.dossier.model import dossier_of, result_of
+from analytics.dossier.record_file import load_record, save_record
+
+DRAW_DEADLINE_S: Final = 600.0  # a dossier of 512 units takes about a minute on a small server
+RETRY_S: Final = 30.0  # real time between two tries on a disk that does not take a record
+MAX_WAITING: Final = 64  # discharges of a site that end together: one of each string
+EARLIER: Final = 8  # results of earlier discharges that a paper compares with
+MAX_SAID: Final = 300
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class PaperCounters:
+    """What was kept and drawn since the start."""
+
+    records: int = 0
+    dossiers: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Papers:
+    """The records and papers of one site.
+
+    Attributes:
+        folder: of the service; `events/` and `dossiers/` are below it.
+        context_of: battery and surroundings of a string.
+        voice: for events.
+        keep: records and papers that are kept of each string; the oldest go first.
+        draws: whether papers are made at all.
+    """
+
+    folder: Path
+    context_of: Callable[[str], DossierContext]
+    voice: ServiceVoice
+    keep: int
+    draws: bool = True
+    counters: PaperCounters = field(default_factory=PaperCounters)
+    _unsaved: DischargeRecord | None = None
+    _is_saved: bool = True
+    _box: Mailbox[DischargeRecord] = field(default_factory=lambda: Mailbox(MAX_WAITING))
+
+    @property
+    def events(self) -> Path:
+        """Where records are."""
+        return self.folder / "events"
+
+    @property
+    def dossiers(self) -> Path:
+        """Where papers are."""
+        return self.folder / "dossiers"
+
+    def put(self, record: DischargeRecord) -> None:
+        """Take the record of a discharge that is over."""
+        if not self._box.put(record):
+            self._failed(record.string, f"{MAX_WAITING} discharges wait already")
+
+    async def run(self) -> None:
+        """Save and draw until cancelled; what an earlier run left undrawn comes first."""
+        for path in await asyncio.to_thread(self.undrawn):
+            await self._draw(path)
+        while True:
+            for record in await self._box.take_all():
+                self._unsaved = record
+                path = await self._saved_at_last(record)
+                self._unsaved = None
+                await self._draw(path)
+
+    async def _saved_at_last(self, record: DischargeRecord) -> Path:
+        """Return where a record was written, tried until the disk takes it."""
+        for wait_s in repeat(RETRY_S):
+            path = await asyncio.to_thread(self._saved, record)
+            if path is not None:
+                return path
+            await asyncio.sleep(wait_s)
+        raise AssertionError  # it repeats for ever
+
+    def save_waiting(self) -> None:
+        """Save what waits, at the end of the process; it is drawn at the next start."""
+        waiting = self._box.drain()
+        for record in waiting if self._unsaved is None else [self._unsaved, *waiting]:
+            self._saved(record)
+
+    def undrawn(self) -> list[Path]:
+        """Return records that have no paper, oldest first."""
+        if not self.draws:
+            return []
+        found = [path for path in _records(self.events) if not (self.dossiers / f"{path.stem}.pdf").exists()]
+        return sorted(found, key=_onset)
+
+    def _saved(self, record: DischargeRecord) -> Path | None:
+        """Write a record and delete what is too old; None when the disk does not take it."""
+        try:
+            earlier = self._earlier(record)
+            path = save_record(self.events, DossierBasis(record, self.context_of(record.string), earlier))
+            self._trim(record.string)
+        except (DossierError, OSError) as exc:
+            if self._is_saved:
+                text = f"the record of a discharge of {record.string} is not on disk: {str(exc)[:MAX_SAID]}"
+                self.voice.event("discharge.not_saved", "error", f"{text}; it is tried again", string=record.string)
+            self._is_saved = False
+            return None
+        self._is_saved = True
+        self.counters.records += 1
+        return path
+
+    def _earlier(self, record: DischargeRecord) -> tuple[EarlierResult, ...]:
+        """Return what the newest earlier discharges of the string gave; one that cannot be read is left out."""
+        found = []
+        paths = [path for path in sorted(_records(self.events), key=_onset) if _string(path) == record.string]
+        for path in paths[-EARLIER:]:
+            try:
+                basis = load_record(path)
+            except DossierError as exc:
+                log.warning("discharge.unreadable", path=str(path), why=str(exc)[:MAX_SAID])
+                continue
+            if basis.record.began_s < record.began_s:
+                found.append(result_of(dossier_of(basis)))
+        return tuple(found)
+
+    def _trim(self, string: str) -> None:
+        ours = sorted((path for path in _records(self.events) if _string(path) == string), key=_onset)
+        for path in ours[: -self.keep]:
+            for each in (path, path.with_suffix(".npz"), *self.dossiers.glob(f"{path.stem}[.-]*")):
+                each.unlink(missing_ok=True)
+
+    async def _draw(self, path: Path) -> None:
+        if not self.draws:
+            return
+        string = _string(path)
+        arguments = (sys.executable, "-m", "analytics.dossier", str(path), "--out", str(self.dossiers))
+        try:
+            self.dossiers.mkdir(parents=True, exist_ok=True)  # told before anything is drawn in vain
+            said, failed = await _child(arguments)
+        except (OSError, TimeoutError) as exc:
+            said, failed = "", f"{type(exc).__name__} {exc}"
+        if failed:
+            self._failed(string, failed)
+            return
+        self.counters.dossiers += 1
+        pdf = said.splitlines()[0] if said else str(self.dossiers)
+        self.voice.event("discharge.dossier", "info", f"dossier of {string}: {pdf}", string=string, path=pdf)
+
+    def _failed(self, string: str, why: str) -> None:
+        self.counters.failed += 1
+        text = f"the dossier of a discharge of {string} could not be made: {why[:MAX_SAID]}"
+        self.voice.event("discharge.dossier_failed", "error", text, string=string)
+
+
+async def _child(arguments: Sequence[str]) -> tuple[str, str]:
+    """Return what a process printed, and why it failed; empty where it did not."""
+    child = await asyncio.create_subprocess_exec(
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(DRAW_DEADLINE_S):
+            out, err = await child.communicate()
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    if child.returncode == 0:
+        return out.decode("utf-8", "replace").strip(), ""
+    return "", err.decode("utf-8", "replace").strip() or f"exit code {child.returncode}"
+
+
+def _records(folder: Path) -> list[Path]:
+    return list(folder.glob("*_*Z_*.json"))
+
+
+def _string(path: Path) -> str:
+    """Return the string of a record by its name, which is string, onset and kind."""
+    return path.stem.rsplit("_", 2)[0]
+
+
+def _onset(path: Path) -> str:
+    return path.stem.rsplit("_", 2)[1]
+
+
+def ended_text(record: DischargeRecord) -> str:
+    """Return what the log book says of a discharge that is over."""
+    minutes = (record.ended_s - record.began_s) / 60.0
+    moved = "" if record.moved_ah != record.moved_ah else f", {record.moved_ah:.1f} Ah"  # NaN
+    began = format_ms(round(record.began_s * 1000.0))
+    return f"{record.kind} of {record.string} from {began} is over after {minutes:.1f} min{moved}: {record.ended_by}"

@@ -1,0 +1,66 @@
+"""Gathers a month: from the historian, and from recorded discharges; without a historian the report says so."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cellkeeper.contract.moment import to_ms
+
+from analytics.dossier.context import EarlierResult
+from analytics.dossier.model import dossier_of, result_of
+from analytics.reports.errors import ReportError
+from analytics.reports.events import event_paths, read_events
+from analytics.reports.history import Historian, asked
+from analytics.reports.month import Month, Span, StringMonth, event_counts, string_month
+
+SHOWN_EVENTS: Final = 15
+
+
+def month_of(span: Span, site_name: str, url: str, state: Path) -> Month:
+    """Return the month of a site.
+
+    Args:
+        span: which month.
+        site_name: for the title; that of the recorded discharges when empty.
+        url: where the historian answers.
+        state: where recorded discharges lie; none when there is no such folder.
+    """
+    outages, known_as = _outages(span, state)
+    name = site_name or known_as or "Site"
+    try:
+        with asked(url) as historian:
+            strings = tuple(_string(historian, string, cells, span) for string, cells in historian.strings().items())
+            log = historian.events(span.start_ms, span.end_ms)
+    except ReportError as exc:
+        return Month(name, span, f"recorded discharges only: {exc}", (), (), (), outages)
+    source = f"the historian at {url}, daily windows; recorded discharges"
+    ordered = tuple(sorted(strings, key=lambda each: each.string))
+    return Month(name, span, source, ordered, event_counts(log), _shown(log), outages)
+
+
+def _outages(span: Span, state: Path) -> tuple[tuple[tuple[str, EarlierResult], ...], str]:
+    found, name = [], ""
+    for each in read_events(event_paths(state)) if state.is_dir() else ():
+        basis = each.basis
+        if basis is not None and span.start_ms <= basis.record.began_s * 1000.0 < span.end_ms:
+            found.append((basis.record.string, result_of(dossier_of(basis))))
+            name = basis.context.site_name
+    return tuple(found), name
+
+
+def _string(historian: Historian, string: str, cells: int, span: Span) -> StringMonth:
+    units, own = (historian.days(string, name, span.start_ms, span.end_ms) for name in ("cell", "string"))
+    seen = historian.seen_quarters(string, span.start_ms, span.end_ms)
+    return string_month(string, cells, span, seen, (units, own))
+
+
+def _shown(log: list[dict[str, Any]]) -> tuple[tuple[int, str, str, int], ...]:
+    """Return warnings and errors, the same words once, newest first."""
+    grave = [event for event in log if event.get("severity") in {"warning", "error"}]
+    counted = Counter((str(event.get("service", "")), str(event.get("text", ""))) for event in grave)
+    newest: dict[tuple[str, str], int] = {}
+    for event in grave:  # the log is newest first
+        words = (str(event.get("service", "")), str(event.get("text", "")))
+        newest.setdefault(words, to_ms(datetime.fromisoformat(str(event["at"]))))
+    return tuple((at_ms, *words, counted[words]) for words, at_ms in list(newest.items())[:SHOWN_EVENTS])

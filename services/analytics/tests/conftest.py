@@ -1,0 +1,6 @@
+"""What the tests of analytics share; modules beside this file are importable by name."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
