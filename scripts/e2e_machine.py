@@ -20,8 +20,8 @@ START_AGAIN = 133  # systemd-nspawn: "the container wants to be rebooted"
 NAME = "cellkeeper-e2e"
 PYTHON = "/opt/cellkeeper/bin/python"
 CELLKEEPER = "/opt/cellkeeper/bin/cellkeeper"
-SERVICES = ("broker", "historian", "bus-gateway", "balancer")
-PAGES = {"historian": 8420, "bus-gateway": 8421, "balancer": 8422}
+SERVICES = ("broker", "historian", "bus-gateway", "balancer", "analytics")
+PAGES = {"historian": 8420, "bus-gateway": 8421, "balancer": 8422, "analytics": 8423}
 FETCH = """
 import sys, urllib.request as r
 for url in sys.argv[1:]:

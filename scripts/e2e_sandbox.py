@@ -13,9 +13,15 @@ from e2e_stack import require, run
 
 EXPOSURE_GOALS = {"services": 2.0, "one-shots": 4.0}  # of systemd-analyze security: 0 is nothing, 10 everything
 ONE_SHOTS = ("backup", "certificates")
-LOCAL_ONLY = ("historian", "balancer")
+LOCAL_ONLY = ("historian", "balancer", "analytics")
 ELSEWHERE = "192.0.2.1"  # kept for documentation; here an address of the machine's own loopback device
-USERS = {"broker": "1883", "historian": "10001", "bus-gateway": "10001", "balancer": "10001"}
+USERS = {
+    "broker": "1883",
+    "historian": "10001",
+    "bus-gateway": "10001",
+    "balancer": "10001",
+    "analytics": "10001",
+}
 PROBE = """
 import ctypes, errno, json, mmap, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)

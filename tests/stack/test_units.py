@@ -34,7 +34,7 @@ def test_a_unit_is_locked_down(name: str):
 
 
 def test_services_that_need_this_machine_alone_reach_nothing_else():
-    for name in ("historian", "balancer"):
+    for name in ("historian", "balancer", "analytics"):
         assert {"IPAddressDeny=any", "IPAddressAllow=localhost"} <= set(lines(name))
 
 
