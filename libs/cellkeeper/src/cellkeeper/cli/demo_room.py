@@ -82,7 +82,7 @@ class _Kind:
 
 
 _PERMITTED: Final = 'permitted_by = "the demo: no battery with a management system of its own is behind it"\n'
-_LEAD: Final = _Kind("vrla_agm", "VRLA AGM", 200.0, battery="generic-vrla-2v-200ah.toml")
+_LEAD: Final = _Kind("vrla_agm", "VRLA AGM", 200.0, battery="generic-vrla-2v-200ah-ups.toml")
 _LFP: Final = _Kind("lfp", "LFP", 100.0, _PERMITTED, "generic-lfp-100ah.toml")
 _ROUND: Final = (_LEAD, _LEAD, _LFP, _Kind("nmc", "NMC", 94.0, _PERMITTED))
 _SMALL: Final = _Kind("lfp", "small LFP", 5.0, f"{_PERMITTED}budget_w = 0.7\n")
