@@ -23,10 +23,10 @@ from cellkeeper.runtime.broker import free_port
 from cellkeeper.runtime.clock import SystemClock
 from cellkeeper.testing.builders import START_MS, balance_of, scan_of
 from cellkeeper.testing.suite import Suite, running_suite, site_text
-from historian.stores.balance_rows import balance_row
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
 from historian.stores.port import LivedScan, WriteBatch
+from historian.stores.state_rows import balance_row
 from paho.mqtt import client as mqtt
 
 CELLS = 8
@@ -60,7 +60,7 @@ def fill(folder: Path) -> None:
             at_ms, spread_v=float(np.ptp(off_v)), began_at=from_ms(START_MS), is_milestone=whole, **columns
         )
         states.append(balance_row(state))
-    store.write(WriteBatch(scans=scans, balances=states))
+    store.write(WriteBatch(scans=scans, states=states))
     while store.upkeep().more:
         pass
     store.close()

@@ -10,6 +10,7 @@ import typer
 from cellkeeper import __version__
 from cellkeeper.backup.book import BackupBook, FileEntry
 from cellkeeper.backup.errors import BackupFailedError
+from cellkeeper.backup.learned import copy_learned
 from cellkeeper.backup.place import BackupPlace, Draft
 from cellkeeper.backup.site_archive import write_archive
 from cellkeeper.contract.moment import from_ms, to_ms
@@ -56,15 +57,17 @@ def backup(  # noqa: PLR0913  # options of a command line, each with a default
 ) -> None:
     """Back up a site while it runs: keys, policy and tokens as one archive, history as files that never change.
 
-    What an earlier backup in the folder has is not copied again. A backup counts when it is whole: one that is cut off
-    leaves those before it as they were.
+    With history goes what services learned and the papers that they made. What an earlier backup in the folder has is
+    not copied again. A backup counts when it is whole: one that is cut off leaves those before it as they were.
     """
     folder = SiteFolder(site)
     folder.require()
     place, now = BackupPlace(to), datetime.now(UTC)
     kind = None if only == "site" else store
+    where = state or folder.state
     with place.drafting(now, kind) as draft:
-        files = [] if kind is None else _history(kind, state or folder.state, url, draft, now)
+        files = [] if kind is None else _history(kind, where, url, draft, now)
+        learned = [] if kind is None else list(copy_learned(where, draft))
         archive = None if only == "history" else write_archive(site, draft, encrypt)
         book = BackupBook(
             made_by=__version__,
@@ -75,6 +78,7 @@ def backup(  # noqa: PLR0913  # options of a command line, each with a default
             site_archive=archive,
             encrypted=archive is not None and encrypt is not None,
             files=tuple(files),
+            learned=tuple(learned),
         )
         place.finish(draft, book)
         gone = place.thin(keep)
@@ -104,8 +108,11 @@ def _complete_to(kind: Kind | None, now: datetime) -> datetime | None:
 
 
 def _tell(to: Path, draft: Draft, book: BackupBook, gone: list[str]) -> None:
-    total = sum(entry.bytes for entry in book.files)
-    typer.echo(f"{to / draft.stamp}: {len(book.files)} files of history, {total} bytes; {draft.copied} bytes were new")
+    total = sum(entry.bytes for entry in book.shared)
+    typer.echo(
+        f"{to / draft.stamp}: {len(book.files)} files of history, {len(book.learned)} of what services learned, "
+        f"{total} bytes; {draft.copied} bytes were new"
+    )
     if book.store == "influx":
         typer.echo(
             f"history up to {book.complete_to:%Y-%m-%d %H:%M} UTC; today's comes with the next backup after midnight"

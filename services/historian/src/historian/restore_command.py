@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 from cellkeeper.backup.book import BackupBook, FileEntry, require_whole
 from cellkeeper.backup.errors import RestoreRefusedError
+from cellkeeper.backup.learned import put_learned_back
 from cellkeeper.backup.place import BackupPlace
 from cellkeeper.backup.site_archive import require_empty, unpack_archive
 from cellkeeper.contract.series import DAY_MS, TierName
@@ -58,7 +59,7 @@ def restore(  # options of a command line, each with a default
     if (everything or site is not None) and book.site_archive is not None:
         require_whole(place / stamp, book.site_archive)
     if everything or history:
-        for entry in book.files:
+        for entry in book.shared:
             require_whole(place, entry)
     if everything:
         typer.echo(f"whole: {len(book.files)} files of history" + (", the site's folder" if book.site_archive else ""))
@@ -98,7 +99,11 @@ def _restore_history(place: Path, book: BackupBook, *, go_on: bool) -> None:
     except (HistorianError, StartRefusedError) as exc:
         raise RestoreRefusedError(str(exc)) from exc
     _put_lives_back(place, book.files, own)
-    typer.echo(f"history is back, up to {book.complete_to:%Y-%m-%d %H:%M} UTC; next: start the services")
+    learned = put_learned_back(place, book.learned, settings.state_dir, own)
+    typer.echo(
+        f"history is back, up to {book.complete_to:%Y-%m-%d %H:%M} UTC, and {learned} of {len(book.learned)} files of "
+        "what services learned; next: start the services"
+    )
 
 
 def _put_files_back(place: Path, book: BackupBook, settings: HistorianSettings) -> None:

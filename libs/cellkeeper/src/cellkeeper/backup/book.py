@@ -61,6 +61,7 @@ class BackupBook(_Table):
         store: kind of the history in `files`; None without any.
         site_archive: the site's folder with its keys; None without it.
         encrypted: the archive went through the person's own program.
+        learned: what services learned and the papers that they made, below the folder of all state.
         complete_to: history up to here is in it, as far as it was stored then.
     """
 
@@ -73,6 +74,12 @@ class BackupBook(_Table):
     site_archive: FileEntry | None = None
     encrypted: bool = False
     files: tuple[FileEntry, ...] = ()
+    learned: tuple[FileEntry, ...] = ()
+
+    @property
+    def shared(self) -> tuple[FileEntry, ...]:
+        """Every file outside of this backup's own folder."""
+        return (*self.files, *self.learned)
 
 
 class _Said(BaseModel):

@@ -193,7 +193,7 @@ class BackupPlace:
             hidden = self.root / f".{stamp}.new"  # no backup any more from here on, also after a power cut
             (self.root / stamp).rename(hidden)
             shutil.rmtree(hidden)
-        wanted = {entry.path for stamp in self.stamps() for entry in read_book(self.root / stamp).files}
+        wanted = {entry.path for stamp in self.stamps() for entry in read_book(self.root / stamp).shared}
         for path in (self.root / SHARED).rglob("*"):
             if path.is_file() and path.relative_to(self.root).as_posix() not in wanted:
                 path.unlink()
