@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -62,6 +62,20 @@ def test_a_broken_plug_in_is_one_clear_line(name: str, capsys: pytest.CaptureFix
     told = capsys.readouterr().err
     assert told.startswith(f"cellkeeper: command {name!r} is broken (")
     assert told.count("\n") == 1
+
+
+def test_a_command_whose_extra_is_left_out_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (entry,) = (each for each in entry_points(group=frame.COMMANDS_GROUP) if each.name == "analyse")
+    for module in [name for name in sys.modules if name.startswith("analytics.analyse")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("pyarrow", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(frame, "entry_points", lambda **_: [entry])
+    assert main(["analyse", "file.csv"]) == 1
+    assert "needs pyarrow, which this installation leaves out" in (told := capsys.readouterr().err)
+    assert "cellkeeper-analytics[analyse]" in told
 
 
 def test_help_lists_everything_and_says_what_is_broken(

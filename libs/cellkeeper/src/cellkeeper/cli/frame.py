@@ -85,6 +85,8 @@ def _plug_ins() -> dict[str, EntryPoint]:
 def _command_of(entry: EntryPoint) -> Any:  # noqa: ANN401  # click's command
     try:
         found = entry.load()
+    except ModuleNotFoundError as exc:
+        raise PlugInError(_what_is_missing(entry, exc)) from exc
     except Exception as exc:  # somebody else's code at import: whatever it is, it is one line here
         reason = f"{type(exc).__name__}: {exc}".splitlines()[0][:200]
         raise PlugInError(f"command {entry.name!r} is broken ({entry.value}): {reason}") from exc
@@ -98,6 +100,16 @@ def _command_of(entry: EntryPoint) -> Any:  # noqa: ANN401  # click's command
         raise PlugInError(f"command {entry.name!r} is broken ({entry.value}): neither a typer.Typer nor a function")
     command.name = entry.name
     return command
+
+
+def _what_is_missing(entry: EntryPoint, exc: ModuleNotFoundError) -> str:
+    extras = entry.dist.metadata.get_all("Provides-Extra", []) if entry.dist else []
+    if entry.dist is None or entry.name not in extras:
+        return f"command {entry.name!r} is broken ({entry.value}): {type(exc).__name__}: {exc}"
+    return (
+        f"command {entry.name!r} needs {exc.name}, which this installation leaves out; use one that has "
+        f"{entry.dist.name}[{entry.name}]"
+    )
 
 
 def _broken(problem: PlugInError, name: str) -> Any:  # noqa: ANN401  # click's command
