@@ -21,13 +21,13 @@ OPTIONS = EmbeddedOptions(reserve_bytes=0, scans_per_journal=30)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB, where the test may mount one."""
+    """A file system of 3 MB, where the test may mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode:
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False).returncode:
         pytest.skip("this machine does not let tests mount")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -64,7 +64,7 @@ def test_a_small_disk_fills_up_and_is_emptied(small_disk: Path):
     store = EmbeddedStore(small_disk / "history", "hh1", OPTIONS)
     ballast = small_disk / "ballast"
     store.write(batch(1))
-    ballast.write_bytes(bytes(1_500_000))
+    ballast.write_bytes(bytes(2_000_000))
     written = fill_up(store)
     assert list(store.positions()["s1"]["b7f2"].stored) == [(1, written)]
     assert seqs(store) == list(range(1, written + 1))

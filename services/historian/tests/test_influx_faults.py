@@ -15,6 +15,7 @@ from historian.errors import StoreFailedError
 from historian.stores.influx import store as store_module
 from historian.stores.influx.disk_use import LOOK_EVERY_MS, DiskUse
 from historian.stores.influx.options import InfluxOptions
+from historian.stores.influx.row_times import grid_ms
 from historian.stores.influx.server import Partial, Server
 from historian.stores.influx.store import InfluxStore
 from historian.stores.port import EventQuestion, LivedScan, StringQuestion, WriteBatch
@@ -160,6 +161,18 @@ def test_the_size_of_history_is_known_on_a_server_with_many_other_buckets(influx
         use = DiskUse(server, lambda: 0)
         use.look()
     assert (use.bytes or 0) > 0
+
+
+def test_a_row_that_is_still_being_written_is_no_scan_yet(room: Room):
+    room.write(1)
+    at_ns = grid_ms(scan_of(seq=2).measured_ms) * 1_000_000
+    with closing(Server(room.target)) as server:
+        server.write("full", f'string,site=hh1,string=s1 seq=2i,stream="b7f2" {at_ns}\n'.encode())
+    assert room.seqs() == [1]
+    assert room.tend() == []
+    room.write(2)
+    room.tend()
+    assert room.seqs() == [1, 2]
 
 
 def test_a_deleted_bucket_is_told_and_made_again(room: Room):

@@ -101,7 +101,8 @@ class Reader:
             return None
         at_ns = table["time"].to_numpy()
         measured_ms = at_ns // NS_PER_MS + _filled(table, "offset_ms", 0)
-        inside = np.flatnonzero((measured_ms >= start_ms) & (measured_ms < end_ms))
+        is_inside = (measured_ms >= start_ms) & (measured_ms < end_ms)
+        inside = np.flatnonzero(is_inside & _is_whole(table))
         if not len(inside):
             return None
         table = table.take(inside)
@@ -183,6 +184,17 @@ def _one_cell(span: Span) -> str:
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _is_whole(table: pa.Table) -> NDArray[np.bool_]:
+    """Whether each row has what every scan has: the server shows the fields of a row that is being written one by one.
+
+    Whoever writes it works on its windows again afterwards.
+    """
+    whole: NDArray[np.bool_] = np.ones(table.num_rows, dtype=np.bool_)
+    for name in ("stream", "seq", "clock"):
+        whole &= table[name].is_valid().to_numpy()
+    return whole
 
 
 def _filled(table: pa.Table, name: str, default: int) -> NDArray[np.int64]:
