@@ -1,6 +1,7 @@
 """Real Mosquittos with the policy of a site, for tests: the installed one and what `scripts/real-brokers` got."""
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -142,11 +143,12 @@ class SecuredBroker:
         raise StartRefusedError(self.log.strip().splitlines()[-1])
 
     def _listens(self) -> bool:
-        """Look into the kernel's table: a connection of ours would be in the broker's log."""
-        wanted = f":{self.port:04X}"
+        """Look for all its listeners in the kernel's table: a connection of ours would be in the broker's log."""
         with suppress(OSError, IndexError):
-            rows = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
-            return any(row.split()[1].endswith(wanted) and row.split()[3] == "0A" for row in rows)
+            configuration = (self.folder.broker / "mosquitto.conf").read_text("utf-8")
+            wanted = {int(port) for port in re.findall(r"^listener (\d+)", configuration, re.MULTILINE)} | {self.port}
+            rows = [row.split() for row in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+            return wanted <= {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
         return False
 
     def stop(self) -> None:
