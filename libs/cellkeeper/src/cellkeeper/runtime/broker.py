@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from typing import Final
 
 from cellkeeper.policy.mosquitto import LIMITS
@@ -15,6 +16,7 @@ from cellkeeper.runtime.errors import StartRefusedError
 
 START_DEADLINE_S: Final = 10.0
 STOP_DEADLINE_S: Final = 5.0
+_ANY: Final = range(12_000, 32_000)
 _SBIN: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 
 CONFIGURATION: Final = f"""\
@@ -35,8 +37,11 @@ def find_mosquitto() -> str:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted`, or the next loopback port that nobody listens on (any, for 0)."""
-    for port in [0] if wanted == 0 else range(wanted, min(wanted + 200, 65_536)):
+    """Return `wanted`, or the next loopback port that nobody listens on (any, for 0).
+
+    Any is one below those that the system gives to outgoing connections, which would take it while a broker is away.
+    """
+    for port in SystemRandom().sample(_ANY, 200) if wanted == 0 else range(wanted, min(wanted + 200, 65_536)):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
