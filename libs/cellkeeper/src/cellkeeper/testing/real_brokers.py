@@ -2,11 +2,10 @@
 
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from cellkeeper.contract.site_file import load_site
 from cellkeeper.policy.access import Access, BrokerAccess, ServicesAccess
-from cellkeeper.runtime.broker import START_DEADLINE_S, STOP_DEADLINE_S, find_mosquitto
+from cellkeeper.runtime.broker import START_DEADLINE_S, STOP_DEADLINE_S, find_mosquitto, free_port
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.site_folder.furnish import Wish, furnish
 from cellkeeper.site_folder.identities import Registry
@@ -96,11 +95,10 @@ def wish_of(
 
 def _free_ports() -> dict[str, int]:
     names = ("services_port", "readers_port", "readers_certificate_port")
-    with ExitStack() as held:  # all at once, so that they differ
-        sockets = [held.enter_context(socket.socket()) for _ in names]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return {name: int(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
+    found: set[int] = set()
+    while len(found) < len(names):
+        found.add(free_port())
+    return dict(zip(names, found, strict=True))
 
 
 @dataclass(slots=True)
