@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.readings import Layout, Readings
-from analytics.runtime.believed import Believed
 from analytics.runtime.follow import RuntimeMemory, follow_runtime
 from analytics.runtime.rules import RuntimeRules
 from analytics.runtime.score import RuntimeScore, score_runtime

@@ -3,8 +3,8 @@
 import time
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import Beliefs
 from analytics.impedance.follow import ImpedanceMemory, follow_impedance
 from analytics.impedance.rules import ImpedanceRules, StringImpedanceRules
 from analytics.life.follow import LifeMemory, follow_life
@@ -33,7 +33,7 @@ def parts_ms_4096(*, discharging: bool = False) -> dict[str, float]:
     impedance, life = ImpedanceMemory.empty(layout), LifeMemory.empty(layout)
     rng = np.random.default_rng(1)
     known = np.ones(layout.units)
-    beliefs, state = Beliefs(known, 0.01 * known, np.nan * known, np.nan * known), np.zeros(layout.units, np.uint8)
+    beliefs, state = Believed(known, 0.01 * known, np.nan * known, np.nan * known), np.zeros(layout.units, np.uint8)
     no_ripple, spent = np.full(STRINGS, np.nan), dict.fromkeys(("mode", "recorder", "soh", "impedance", "life"), 0.0)
     for scan in range(SCANS + 60):
         load = discharging and scan > 30

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.discharge.record import DischargeRecord
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import Beliefs
 from analytics.mode import ModeMemory, ModeSaid, follow_mode
 from analytics.mode_rules import ModeRules
 from analytics.readings import Layout, Readings
@@ -106,7 +106,7 @@ class Chain:
         self.mode_memory, said = follow_mode(self.mode_memory, readings, self.modes)
         known = np.full(n, 1.0 if said[0].mode == "float" else np.nan)
         nothing = np.full(n, np.nan)
-        beliefs = Beliefs(known, known * FULL_SD, nothing, nothing)
+        beliefs = Believed(known, known * FULL_SD, nothing, nothing)
         self.recorder, records = follow_recorder(self.recorder, readings, said, beliefs, [None], self.layout)
         self.soh, self.estimate, findings = follow_soh(self.soh, readings, said, records, self.rules)
         if not self.said or self.said[-1][1].mode != said[0].mode:

@@ -7,10 +7,10 @@ are those that a capacity test showed a year ago, its charge is counted from the
 from dataclasses import dataclass, replace
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.modes import Mode
 from analytics.readings import Layout, Readings
-from analytics.runtime.believed import Believed
 from analytics.runtime.follow import RuntimeMemory, follow_runtime
 from analytics.runtime.rules import RuntimeRules
 from cellkeeper.contract.battery_type import BatteryType

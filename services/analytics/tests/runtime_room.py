@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.readings import Floats, Layout, Readings
-from analytics.runtime.believed import Believed
 from analytics.runtime.follow import Runtime, RuntimeMemory, follow_runtime
 from analytics.runtime.rules import RuntimeRules
 from cellkeeper.contract.battery_type import BatteryType, shipped_battery_types

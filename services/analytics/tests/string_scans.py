@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from analytics.believed import Believed
 from analytics.discharge.record import DischargeRecord
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import Beliefs
 from analytics.mode import NOTHING_TOLD, ModeMemory, ModeSaid, Told, follow_mode
 from analytics.mode_rules import ModeRules
 from analytics.readings import Layout, Readings
@@ -83,7 +83,7 @@ class Player:
         readings = readings_of(self.layout, *scans)
         self.memory, said = follow_mode(self.memory, readings, self.rules, self.told, idle_s)
         known = np.full(self.layout.units, self.soc_frac)
-        beliefs = Beliefs(known, 0.01 * known, np.full(self.layout.units, NAN), np.full(self.layout.units, NAN))
+        beliefs = Believed(known, 0.01 * known, np.full(self.layout.units, NAN), np.full(self.layout.units, NAN))
         nothing = [None] * len(self.layout.strings)
         self.recorder, records = follow_recorder(self.recorder, readings, said, beliefs, nothing, self.layout)
         self.said.append(said)

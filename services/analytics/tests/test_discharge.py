@@ -5,10 +5,11 @@ from math import isnan
 
 import numpy as np
 import pytest
+from analytics.believed import Believed
 from analytics.discharge.kept import Body, Kept, Sample
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import MOST_SAMPLES, Beliefs, Charge
+from analytics.discharge.recording import MOST_SAMPLES, Charge
 from analytics.mode import Told, follow_mode
 from analytics.readings import Readings
 from hypothesis import given, settings
@@ -237,7 +238,7 @@ def played(player: Player, readings: Readings, said: RuntimeSaid | None) -> None
     """Let a batch that a test made itself pass, with a prediction."""
     player.memory, modes = follow_mode(player.memory, readings, player.rules)
     known = np.ones(player.layout.units)
-    beliefs = Beliefs(known, known, known, known)
+    beliefs = Believed(known, known, known, known)
     player.recorder, records = follow_recorder(player.recorder, readings, modes, beliefs, [said], player.layout)
     player.records += records
 

@@ -12,9 +12,9 @@ from typing import Self
 import numpy as np
 from cellkeeper.contract.estimate_state import Doubt
 
+from analytics.believed import Believed
 from analytics.discharge.record import RuntimeSaid
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import Beliefs
 from analytics.estimates import Estimates
 from analytics.first_float import with_first_float
 from analytics.impedance.follow import (
@@ -28,7 +28,6 @@ from analytics.impedance.sweep import Sweep
 from analytics.life.follow import WARMTH_EVERY_S, LifeMemory, follow_life
 from analytics.mode import NOTHING_TOLD, ModeMemory, ModeSaid, Told, follow_mode
 from analytics.readings import Floats, Readings
-from analytics.runtime.believed import Believed
 from analytics.runtime.follow import Runtime, RuntimeMemory, follow_runtime
 from analytics.site_rules import SiteRules
 from analytics.soc.follow import follow_soc
@@ -140,9 +139,8 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
     soc_memory, soc = follow_soc(before, readings, modes, standing.soh.belief(rules.rated_ah), rules.soc)
     believed = Believed(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
     runtime_memory, runtime = follow_runtime(memory.runtime, readings, modes, believed, rules.runtime)
-    beliefs = Beliefs(soc.soc_frac, soc.soc_sd_frac, standing.soh.soh_frac, standing.soh.soh_sd_frac)
     predicted = _predicted(runtime, said)
-    recorder, records = follow_recorder(memory.recorder, readings, said, beliefs, predicted, rules.layout)
+    recorder, records = follow_recorder(memory.recorder, readings, said, believed, predicted, rules.layout)
     soh_memory, soh, findings = follow_soh(memory.soh, readings, said, records, rules.soh)
     ripple = np.full(len(said), np.nan) if asked.ripple_a_rms is None else asked.ripple_a_rms
     impedance, refused = follow_impedance(memory.impedance, asked.sweeps, said, ripple, rules.impedance)

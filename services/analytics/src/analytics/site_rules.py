@@ -99,18 +99,8 @@ def _soh_rules(string: StringTable, profile: Chemistry, battery: BatteryType | N
         per_k=None if battery is None else battery.temperature.frac_per_k_3h,
         gain_sd_frac=GAIN_SD_FRAC,
         offset_sd_a=_offset_sd_a(string),
-        curve=_rested(profile),
+        curve=RestedCurve.typical(profile.estimate),
     )
-
-
-def _rested(profile: Chemistry) -> RestedCurve | None:
-    """Return the rested voltages of a chemistry; None where they say nothing of the charge."""
-    told = profile.estimate
-    if told.rest_s is None:
-        return None
-    soc_frac, ocv_v = (np.array(each, dtype=np.float64) for each in (told.soc_frac, told.ocv_v))
-    per_k = np.array(told.ocv_v_per_k, dtype=np.float64) if told.ocv_v_per_k else np.zeros(len(ocv_v))
-    return RestedCurve(soc_frac, ocv_v, per_k, told.ocv_sd_v, told.rest_s)
 
 
 def _life_rules(string: StringTable, battery: BatteryType | None) -> StringLifeRules:

@@ -111,7 +111,7 @@ def rules_of(battery: Battery, series: Series) -> Rules:
         end_v=battery.cell_end_v,
         hours=battery.published_h,
         amps=battery.published_a,
-        curve=_rested(profile),
+        curve=RestedCurve.typical(profile.estimate),
     )
     return Rules(
         layout=layout,
@@ -139,12 +139,3 @@ def context_of(battery: Battery, name: str) -> DossierContext:
         published_h=battery.published_h,
         published_a=battery.published_a,
     )
-
-
-def _rested(profile: Chemistry) -> RestedCurve | None:
-    told = profile.estimate
-    if told.rest_s is None:
-        return None
-    soc_frac, ocv_v = (np.array(each, np.float64) for each in (told.soc_frac, told.ocv_v))
-    per_k = np.array(told.ocv_v_per_k, np.float64) if told.ocv_v_per_k else np.zeros(len(ocv_v))
-    return RestedCurve(soc_frac, ocv_v, per_k, told.ocv_sd_v, told.rest_s)

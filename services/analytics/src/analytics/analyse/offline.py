@@ -8,9 +8,9 @@ import numpy as np
 
 from analytics.analyse.battery import Rules
 from analytics.analyse.series import Series
+from analytics.believed import Believed
 from analytics.discharge.record import DischargeRecord
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
-from analytics.discharge.recording import Beliefs
 from analytics.mode import ModeMemory, ModeSaid, follow_mode
 from analytics.modes import Mode
 from analytics.readings import Codes, Flags, Floats, Readings
@@ -116,7 +116,7 @@ def _step(memory: _Memory, readings: Readings, rules: Rules, idle_s: float) -> _
     health = memory.health
     modes = tuple(each.mode for each in said)
     soc, estimate = follow_soc(memory.soc, readings, modes, health.belief(rules.soc.rated_ah), rules.soc)
-    beliefs = Beliefs(estimate.soc_frac, estimate.soc_sd_frac, health.soh_frac, health.soh_sd_frac)
+    beliefs = Believed(estimate.soc_frac, estimate.soc_sd_frac, health.soh_frac, health.soh_sd_frac)
     recorder, records = follow_recorder(memory.recorder, readings, said, beliefs, [None], rules.layout)
     soh, health, findings = follow_soh(memory.soh, readings, said, records, rules.soh)
     return _Memory(mode, soc, recorder, soh, health), said[0], estimate, records, findings

@@ -11,11 +11,11 @@ from typing import Final, Self
 
 import numpy as np
 
+from analytics.believed import Believed
 from analytics.discharge.kept import Sample
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.discharge.recording import (
     PRE_TRIGGER_S,
-    Beliefs,
     Recording,
     begun,
     by_current,
@@ -49,20 +49,20 @@ class RecorderMemory:
     """The recorders of all strings, and what was believed of the units at the scan before."""
 
     strings: tuple[StringRecorder, ...]
-    beliefs: Beliefs
+    beliefs: Believed
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
         """Return the memory of strings that were never seen."""
         nothing = np.full(layout.units, np.nan)
-        return cls(tuple(StringRecorder() for _ in layout.strings), Beliefs(nothing, nothing, nothing, nothing))
+        return cls(tuple(StringRecorder() for _ in layout.strings), Believed(nothing, nothing, nothing, nothing))
 
 
 def follow_recorder(
     memory: RecorderMemory,
     readings: Readings,
     modes: Sequence[ModeSaid],
-    beliefs: Beliefs,
+    beliefs: Believed,
     runtimes: Sequence[RuntimeSaid | None],
     layout: Layout,
 ) -> tuple[RecorderMemory, tuple[DischargeRecord, ...]]:
@@ -124,7 +124,7 @@ def _ended_before(
 
 
 def _scanned(
-    recorder: StringRecorder, sample: Sample, mode: ModeSaid, beliefs: Beliefs, said: RuntimeSaid | None
+    recorder: StringRecorder, sample: Sample, mode: ModeSaid, beliefs: Believed, said: RuntimeSaid | None
 ) -> StringRecorder:
     oldest_s = sample.at_s - PRE_TRIGGER_S - LATEST_ONSET_S
     before = (*(each for each in recorder.before if each.at_s >= oldest_s), sample)

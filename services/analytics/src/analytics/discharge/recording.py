@@ -7,11 +7,11 @@ from typing import Final, Literal
 
 import numpy as np
 
+from analytics.believed import Believed
 from analytics.discharge.kept import Body, Kept, Sample, joined
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.mode import ModeSaid
 from analytics.modes import Mode
-from analytics.readings import Floats
 
 PRE_TRIGGER_S: Final = 10.0
 DENSE_S: Final = 60.0
@@ -36,20 +36,6 @@ ENDING_OF: Final[dict[Mode, Ending]] = {
     "rest": "rest",
     "open": "open",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Beliefs:
-    """What is believed of units, (N,) or those of one string (n,); NaN where unknown or not proven."""
-
-    soc_frac: Floats
-    soc_sd_frac: Floats
-    soh_frac: Floats
-    soh_sd_frac: Floats
-
-    def of(self, span: slice) -> "Beliefs":
-        """Return those of some units."""
-        return Beliefs(self.soc_frac[span], self.soc_sd_frac[span], self.soh_frac[span], self.soh_sd_frac[span])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +99,12 @@ class Recording:
     load_s: float
     over_s: float
     last_a: float
-    before: Beliefs
-    newest: Beliefs
+    before: Believed
+    newest: Believed
     said: tuple[RuntimeSaid, ...]
 
 
-def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recording:
+def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Recording:
     """Return the recording of a discharge that a mode tells of, from the samples before it on; the next scan follows.
 
     Args:
@@ -152,7 +138,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Beliefs) -> Recordi
 
 
 def follow_recording(
-    recording: Recording, sample: Sample, mode: ModeSaid, beliefs: Beliefs, said: RuntimeSaid | None
+    recording: Recording, sample: Sample, mode: ModeSaid, beliefs: Believed, said: RuntimeSaid | None
 ) -> Recording:
     """Return the recording after one more scan."""
     tail, body = (*recording.tail, sample), recording.body

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.believed import Believed
 from analytics.readings import Floats, Places
 from analytics.runtime.rules import RuntimeRules
 
@@ -12,16 +13,6 @@ UNPROVEN_SOH: Final = 0.90  # between a new battery and the end of its life
 UNPROVEN_SOH_SD: Final = 0.10
 MIN_COVERAGE_FRAC: Final = 0.8
 UNSEEN_SOC_SD: Final = 0.10
-
-
-@dataclass(frozen=True, slots=True)
-class Believed:
-    """Estimates of all units (N,): charge and capacity as fractions with standard deviations; NaN where unknown."""
-
-    soc_frac: Floats
-    soc_sd_frac: Floats
-    soh_frac: Floats
-    soh_sd_frac: Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.believed import Believed
 from analytics.modes import Mode
 from analytics.readings import Flags, Floats, Places, Readings
-from analytics.runtime.believed import Believed, units_of
+from analytics.runtime.believed import units_of
 from analytics.runtime.learning import Learned, has_ended, learn
 from analytics.runtime.loads import Loads, chosen_load, measured_w, shared_w, smoothed_w
 from analytics.runtime.outlook import Outlook, look_ahead, stand

@@ -1,0 +1,19 @@
+"""What is believed of units: what one estimator hands to the next, and what the record of a discharge keeps."""
+
+from dataclasses import dataclass
+
+from analytics.readings import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """Charge and capacity as fractions with standard deviations: (N,), or (n,) of one string; NaN where unknown."""
+
+    soc_frac: Floats
+    soc_sd_frac: Floats
+    soh_frac: Floats
+    soh_sd_frac: Floats
+
+    def of(self, span: slice) -> "Believed":
+        """Return those of some units."""
+        return Believed(self.soc_frac[span], self.soc_sd_frac[span], self.soh_frac[span], self.soh_sd_frac[span])
