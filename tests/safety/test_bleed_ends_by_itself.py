@@ -3,13 +3,12 @@
 Real processes on one scaled clock, eight times as fast: the 59 s of a module's hold last 7.4 s.
 """
 
-import asyncio
 import os
 import select
 import termios
 import time
 import tty
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cellkeeper.contract.scan_columns import ScanColumns, decode_scan
 from cellkeeper.runtime.asking import Asker, asking
 from cellkeeper.runtime.clock import ScaledClock
 from cellkeeper.runtime.session import BrokerAddress, Incoming
+from cellkeeper.testing.patience import until
 from cellkeeper.testing.suite import Suite, running_suite, site_text
 from twin.bus.wire_codec import FAST_LENGTH, Type, crc16, long_frame
 
@@ -28,13 +28,6 @@ SPEED = 8.0
 HOLD_EXPIRED = 249  # bus-protocol.md, 5.3
 DUTY = 100  # in 1/200
 CELLS = 6
-
-
-async def until(condition: Callable[[], bool], what: str, deadline_s: float = 60.0) -> None:
-    end_s = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end_s, f"not within {deadline_s} s: {what}"
-        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -1,7 +1,5 @@
 """6 V blocks whose modules come from the factory: the gateway stores their own floor, and then they can bleed."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,12 @@ from cellkeeper.contract.wire import decode
 from cellkeeper.runtime.asking import asking
 from cellkeeper.runtime.clock import SystemClock
 from cellkeeper.runtime.session import BrokerAddress, Incoming
+from cellkeeper.testing.patience import until
 from cellkeeper.testing.suite import running_suite, site_text
 from twin.site_devices import FLOOR_V
 
 CELLS = 6
 BLOCK = 'chemistry = "vrla_agm"\ncells_per_unit = 3\nmodule_type = "c24"\n'
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60.0):
-        while not is_so():  # noqa: ASYNC110  # messages of other processes
-            await asyncio.sleep(0.05)
 
 
 def test_a_commissioned_twin_has_the_floors_that_a_gateway_stores():

@@ -30,7 +30,7 @@ def command(reader, name: str, **body) -> dict:
     def outcome(seen):
         return next((o for o in seen.bodies("outcome/bus-gateway/tester") if o["id"] == request["id"]), None)
 
-    reader.wait(outcome, f"the outcome of {name}", 30.0)
+    reader.wait(outcome, f"the outcome of {name}")
     return outcome(reader)["outcome"]
 
 
@@ -92,7 +92,7 @@ def test_commands_take_effect_are_seen_and_end(tmp_path: Path, read):
         )
         reader.wait(lambda r: r.last("string/s1/scan")["bleed_frac"][2] == 0.5, "the duty")
         assert reader.last("string/s1/scan")["bleed_frac"][4] == 0.25
-        reader.wait(lambda r: sum(r.last("string/s1/scan")["bleed_frac"]) == 0, "the end of the hold", 30.0)
+        reader.wait(lambda r: sum(r.last("string/s1/scan")["bleed_frac"]) == 0, "the end of the hold")
 
         assert command(reader, "identify", string="s1", cells=[4], on_s=60)["kind"] == "applied"
         reader.wait(lambda r: r.last("string/s1/scan")["status"][3] & 32, "the LED of unit 4")

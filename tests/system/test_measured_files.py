@@ -75,7 +75,7 @@ def wait_until_stored(reader, string: str, seq: int) -> None:
         receipt = seen.last(f"string/{string}/stored")
         return receipt is not None and receipt["seq"] >= seq
 
-    reader.wait(is_stored, f"{string} is stored to its last row", 120.0)
+    reader.wait(is_stored, f"{string} is stored to its last row")
 
 
 @pytest.mark.timeout(240)
@@ -239,10 +239,10 @@ def run_through(folder: Path, file: Followed, name: str, read) -> list[dict]:
         with running_suite(own, f'{head}port = "{own / "line"}"\n{file.string}', clock=str(clock)) as suite:
             suite.start("historian", "twin", "bus-gateway", CELLKEEPER_TWIN_TRACES=trace)
             reader = read(suite.broker.port)
-            reader.wait(lambda seen: (seen.last(scans) or NO_SCAN)["quality"][0] != Quality.BUS_ERROR, "a scan", 90.0)
+            reader.wait(lambda seen: (seen.last(scans) or NO_SCAN)["quality"][0] != Quality.BUS_ERROR, "a scan")
             if clock.now_ms() > file.start_ms:
                 continue
-            reader.wait(lambda seen: seen.last(scans)["measured_at"] > end, "the stretch has passed", 90.0)
+            reader.wait(lambda seen: seen.last(scans)["measured_at"] > end, "the stretch has passed")
             wait_until_stored(reader, name, reader.last(scans)["seq"])
             cells, scalars = (
                 ask(suite, f"strings/{name}/{measurement}", file.start_ms, file.end_ms)

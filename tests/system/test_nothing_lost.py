@@ -55,7 +55,7 @@ def kill_rounds(tmp_path: Path, read, rounds: int, seed: int) -> None:
         reader.wait(lambda r: len(r.bodies("string/s1/scan")) > before + 10, "scans after the last round")
         for string in ("s1", "s2"):
             stream, seq = newest_seq(reader, string)
-            reader.wait(lambda r, key=(string, stream, seq): is_stored(r, *key), f"receipt of {string} {seq}", 90.0)
+            reader.wait(lambda r, key=(string, stream, seq): is_stored(r, *key), f"receipt of {string} {seq}")
             assert_all_once(suite, string, stream, seq)
 
 
@@ -86,7 +86,7 @@ def test_a_broker_that_is_away_for_ten_minutes_of_scans(tmp_path: Path, read):
         before = newest_seq(reader, "s1")[1]
         reader.wait(lambda r: newest_seq(r, "s1")[1] > before + 590, "live scans after the broker is back")
         _, seq = newest_seq(reader, "s1")
-        reader.wait(lambda r: is_stored(r, "s1", stream, seq), "everything stored", 120.0)
+        reader.wait(lambda r: is_stored(r, "s1", stream, seq), "everything stored")
         assert_all_once(suite, "s1", stream, seq)
         sent = Counter(scan["seq"] for scan in reader.bodies("string/s1/backfill"))
         repeated = [seq for seq, times in sent.items() if times > 1]

@@ -18,6 +18,7 @@ from cellkeeper.contract.site_file import parse_site
 from cellkeeper.runtime.service import ServiceVoice
 from cellkeeper.runtime.session import BrokerAddress, Incoming, Session
 from cellkeeper.testing.clock import ManualClock
+from cellkeeper.testing.patience import until
 
 CELLS = 8
 BEGIN_MS = 1_800_000_000_000
@@ -82,28 +83,23 @@ class Room:
         self.gateway.publish(SCAN.topic(site="hh1", string=string), encode_scan(ScanColumns(**values)), qos=1)
 
     async def scans(self, count: int, cell_v: Callable[[int], float], current_a: float, every_s: float = 1.0) -> None:
-        """Publish scans in event time; `cell_v` gives the voltage of each. Waits for the last one to be estimated."""
+        """Publish scans in event time; `cell_v` gives the voltage of each. Waits for each one to be estimated.
+
+        Without that a slow machine sees time run ahead of the scans, and rightly calls the string silent.
+        """
         for n in range(count):
             await self.clock.advance(every_s)
             self.scan(cell_v(n), current_a)
-        await self.taken()
+            await self.taken()
 
     async def taken(self) -> None:
         """Wait until everything that was published is estimated."""
         analytics, at_s = self.analytics, self.clock.now_ms() / 1000.0
         await until(
-            lambda: analytics.newest is not None and np.nanmax(analytics.newest.at_s) >= at_s, "scans estimated"
+            lambda: analytics.newest is not None and np.nanmax(analytics.newest.at_s) >= at_s,
+            "scans estimated",
+            poll_s=0.001,
         )
-
-
-async def until(condition: Callable[[], object], what: str, deadline_s: float = 20.0) -> None:
-    """Wait for the broker, and for other processes."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110  # conditions are of the outside world
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"not within {deadline_s} s: {what}") from None
 
 
 @asynccontextmanager
@@ -129,7 +125,6 @@ async def running_room(
     tasks = [asyncio.create_task(each, name=name) for name, each in jobs.items()]
     try:
         await until(lambda: gateway.is_up and session.is_up, "links")
-        await asyncio.sleep(0.1)  # subscriptions
         jobs = {"analytics": analytics.run(), "papers": analytics.papers.run()}
         tasks += [asyncio.create_task(each, name=name) for name, each in jobs.items()]
         yield room
