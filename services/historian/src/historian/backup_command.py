@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import httpx
 import typer
 from cellkeeper import __version__
 from cellkeeper.backup.book import BackupBook, FileEntry
@@ -16,17 +15,15 @@ from cellkeeper.backup.site_archive import write_archive
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.series import DAY_MS
 from cellkeeper.contract.site_file import load_site
+from cellkeeper.runtime.history_api import DEFAULT_URL, HistoryUnavailableError, history_at
 from cellkeeper.site_folder.layout import SiteFolder
 
 from historian.backup.days import DayCopy
 from historian.backup.embedded_files import copy_store
-from historian.commands import DEFAULT_URL
-from historian.errors import ExportFailedError
 from historian.export.asking import Historian
 from historian.life_file import FILE as LIVES
 from historian.main import SERVICE
 
-CONNECT_DEADLINE_S: Final = 5.0
 DEFAULT_KEPT: Final = 30  # a month of nights
 
 type Part = Literal["all", "site", "history"]
@@ -91,9 +88,9 @@ def _history(kind: Kind, state: Path, url: str, draft: Draft, now: datetime) -> 
     if kind == "embedded":
         return files + copy_store(own / "history", draft, time.sleep)
     try:
-        with httpx.Client(base_url=url, timeout=CONNECT_DEADLINE_S, trust_env=False) as client:
-            return files + list(DayCopy(Historian(client), draft, to_ms(now) // DAY_MS).run())
-    except ExportFailedError as exc:
+        with history_at(url) as api:
+            return files + list(DayCopy(Historian(api), draft, to_ms(now) // DAY_MS).run())
+    except HistoryUnavailableError as exc:
         raise BackupFailedError(f"{exc}; no new backup, those before it are untouched") from exc
 
 

@@ -15,11 +15,12 @@ from cellkeeper.contract.site import StringTable
 from cellkeeper.contract.site_file import load_site
 from cellkeeper.runtime.address import address_for_people
 from cellkeeper.runtime.clock import Clock, clock_from
+from cellkeeper.runtime.history_api import DEFAULT_URL, history_at
 from cellkeeper.runtime.logs import configure_logs
 from rich.console import Console
 from rich.progress import track
 
-from balancer.hands_on.history import DEFAULT_URL, asked
+from balancer.hands_on.history import Historian
 from balancer.hands_on.reach import NotThereError, Reach, newest_states, state_if_told, wish
 from balancer.hands_on.report import Report, report_of, told
 from balancer.hands_on.report_files import SUFFIXES, write_report
@@ -163,7 +164,8 @@ def _reported(reach: Reach, string: str, since: str | None, until: str | None, u
     def shown(cells: range) -> Iterable[int]:
         return track(cells, string, console=console, transient=True, disable=not console.is_terminal)
 
-    with asked(url) as historian:
+    with history_at(url) as api:
+        historian = Historian(api)
         cells = historian.cells(string)
         course = historian.course(string, start_ms, end_ms)
         if not len(course):
