@@ -50,7 +50,7 @@ def until_nothing_bleeds(reader, clock: ScaledClock, suite: Suite, within_s: flo
     assert clock.monotonic_s() - begin_s < within_s + 3 * SCAN_S + 5.0 * SPEED, suite.last_words()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_string_is_balanced_and_the_end_of_any_process_ends_it(tmp_path: Path, read):
     clock = scaled()
     with running_suite(tmp_path, lithium_site(tmp_path), *SERVICES, clock=str(clock)) as suite:
@@ -80,7 +80,7 @@ def test_a_string_is_balanced_and_the_end_of_any_process_ends_it(tmp_path: Path,
         until_nothing_bleeds(reader, clock, suite, 20.0)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_wishes_of_people_are_kept_and_written_down(tmp_path: Path, read):
     clock = scaled()
     with running_suite(tmp_path, lithium_site(tmp_path), *SERVICES, clock=str(clock)) as suite:

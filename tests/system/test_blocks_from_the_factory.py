@@ -25,7 +25,7 @@ def test_a_commissioned_twin_has_the_floors_that_a_gateway_stores():
     assert {name: profile.bleed_floor_v for name, profile in profiles().items()} == FLOOR_V
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_blocks_of_6_v_bleed_after_the_gateway_told_their_modules_what_they_are(tmp_path: Path):
     site = site_text(tmp_path, 1, CELLS).replace('chemistry = "vrla_agm"\n', BLOCK)
     events: list[Event] = []

@@ -44,7 +44,7 @@ def start_with_influx(suite: Suite, influxd: Influxd, secrets: Path) -> None:
     suite.start("twin", "historian", "bus-gateway")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_database_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, read, influxd: Influxd):
     with running_suite(tmp_path / "site", site_text(tmp_path / "site", 2, 12, scan_s=0.2)) as suite:
         start_with_influx(suite, influxd, tmp_path / "secrets")

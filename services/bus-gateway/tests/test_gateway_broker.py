@@ -55,7 +55,6 @@ async def test_every_seq_arrives_after_broker_kill_and_none_is_new_after_its_rec
         await until(
             lambda: room.gateway.keeper.book.waiting_scans() <= 4 and len(room.reader.seen) >= 2 * kept + 40,
             "backfill",
-            40.0,
         )
     for string in ("s1", "s2"):
         (seqs,) = room.reader.seqs(string).values()
