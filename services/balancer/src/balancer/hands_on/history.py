@@ -11,9 +11,8 @@ import orjson
 from cellkeeper.contract.balance_state import BalanceState
 from cellkeeper.contract.moment import format_ms
 from cellkeeper.contract.wire import PayloadRefusedError, decode
+from cellkeeper.runtime.wishing import NotThereError
 from numpy.typing import NDArray
-
-from balancer.hands_on.reach import NotThereError
 
 type Floats = NDArray[np.float64]
 
