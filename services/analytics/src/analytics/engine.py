@@ -1,10 +1,13 @@
 """The estimators with their memory: what the service asks batch by batch. No input or output here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cellkeeper.contract.telemetry import ImpedanceSweep
 
+from analytics.announced import AnnouncedTests, Ended
+from analytics.belongings import brought
+from analytics.cells import Cells
 from analytics.estimates import Estimates
 from analytics.estimating import Asked, Memory, Standing, follow
 from analytics.impedance.follow import Refused
@@ -25,11 +28,13 @@ class Engine:
         rules: of the site.
         memory: of the newest batch.
         refused: sweeps that entered no trend since they were asked for last.
+        ended: announced tests that are over, the same.
     """
 
     rules: SiteRules
     memory: Memory
     refused: list[Refused] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     _standing: Standing = field(init=False)
     _sweeps: list[Sweep] = field(default_factory=list)
     _opened: dict[str, bool] = field(default_factory=dict)
@@ -50,6 +55,7 @@ class Engine:
         turn = follow(self.memory, self._standing, readings, asked, self.rules)
         self.memory, self._standing = turn.memory, turn.standing
         self.refused = [*self.refused, *turn.refused][-MAX_SWEEPS:]
+        self.ended += turn.ended
         return turn.estimates
 
     def follow_silence(self, idle_s: float) -> Estimates:
@@ -60,6 +66,28 @@ class Engine:
         """Return the sweeps that entered no trend since this was asked last."""
         taken, self.refused = self.refused, []
         return taken
+
+    def take_ended(self) -> list[Ended]:
+        """Return the announced tests that are over since this was asked last."""
+        taken, self.ended = self.ended, []
+        return taken
+
+    @property
+    def announced(self) -> AnnouncedTests:
+        """The tests that are announced now."""
+        return self.memory.announced
+
+    def take_tests(self, announced: AnnouncedTests) -> None:
+        """Take which tests are announced from now on."""
+        self.memory = replace(self.memory, announced=announced)
+
+    def take_cells(self, cells: Cells) -> tuple[str, ...]:
+        """Take which cell is where from now on; what was learned follows. Return the strings in which any moved."""
+        self.rules = self.rules.with_cells(cells)
+        found = brought(self.memory, cells, self.rules)
+        self.memory = found.memory
+        self._standing = Standing.of(self.memory, self.rules)
+        return found.strings
 
     def take_sweep(self, sweep: ImpedanceSweep) -> None:
         """Take impedances; they enter the trends with the next batch. When too many wait, the oldest go."""

@@ -49,6 +49,8 @@ class _Head(BaseModel):
     scans: int
     missing_s: float
     notes: tuple[str, ...]
+    method: str = ""
+    led_by: str = ""
     context: DossierContext
     earlier: tuple[EarlierResult, ...]
 
@@ -120,6 +122,8 @@ def _head(basis: DossierBasis, arrays_sha256: str) -> _Head:
         scans=record.scans,
         missing_s=record.missing_s,
         notes=record.notes,
+        method=record.method,
+        led_by=record.led_by,
         context=basis.context,
         earlier=basis.earlier,
     )
@@ -190,5 +194,7 @@ def _record(head: _Head, arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> D
         scans=head.scans,
         missing_s=head.missing_s,
         notes=head.notes,
+        method=head.method,
+        led_by=head.led_by,
         **arrays,
     )
