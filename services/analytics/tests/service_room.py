@@ -86,7 +86,7 @@ class Room:
     def scan(self, cell_v: float = FLOAT_V, current_a: float | None = 0.05, string: str = "s1", **changes) -> None:
         """Publish a live scan as of now; a positive current charges."""
         self.seq += 1
-        cells = changes.pop("cells", CELLS)
+        cells, channel = changes.pop("cells", CELLS), changes.pop("channel", SCAN)
         values = {
             "site": "hh1", "string": string, "stream": "b7f2", "seq": self.seq, "oldest_seq": 1,
             "measured_ms": self.clock.now_ms(), "clock": "synced",
@@ -95,7 +95,7 @@ class Room:
             "quality": np.zeros(cells, dtype=np.uint8), "degc_quality": np.zeros(cells, dtype=np.uint8),
             "status": np.full(cells, 2, dtype=np.uint8), "scalars": {"current_a": current_a}, "scalar_quality": {},
         } | changes  # fmt: skip
-        self.gateway.publish(SCAN.topic(site="hh1", string=string), encode_scan(ScanColumns(**values)), qos=1)
+        self.gateway.publish(channel.topic(site="hh1", string=string), encode_scan(ScanColumns(**values)), qos=1)
 
     async def scans(self, count: int, cell_v: Callable[[int], float], current_a: float, every_s: float = 1.0) -> None:
         """Publish scans in event time; `cell_v` gives the voltage of each. Waits for the last one to be estimated."""
@@ -170,7 +170,12 @@ async def running_room(
     try:
         await until(lambda: gateway.is_up and session.is_up, "links")
         await asyncio.sleep(0.1)  # subscriptions
-        jobs = {"analytics": analytics.run(), "papers": analytics.papers.run(), "desk": desk.run()}
+        jobs = {
+            "analytics": analytics.run(),
+            "papers": analytics.papers.run(),
+            "desk": desk.run(),
+            "late": analytics.late.run(),
+        }
         tasks += [asyncio.create_task(each, name=name) for name, each in jobs.items()]
         yield room
     finally:

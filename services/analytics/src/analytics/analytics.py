@@ -20,9 +20,11 @@ from cellkeeper.runtime.session import Incoming
 from analytics.cell_book import CellBook
 from analytics.cell_telling import CellTelling
 from analytics.cells import Cells
+from analytics.counters import Counters
 from analytics.engine import Engine
 from analytics.estimates import Estimates
 from analytics.intake import Intake
+from analytics.late_scans import LateScans
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
 from analytics.papers import Papers
@@ -38,18 +40,6 @@ MAX_WAITING: Final = 2000  # scans of one batch: a minute of 32 strings; more me
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Counters:
-    """What was done."""
-
-    batches: int = 0
-    estimates: int = 0
-    cell_estimates: int = 0
-    modes: int = 0
-    dropped: int = 0
-    unsent: int = 0
-
-
 @dataclass(kw_only=True)
 class Analytics:
     """Everything of one site that is estimated.
@@ -62,6 +52,7 @@ class Analytics:
         memory: what survives a restart.
         papers: records of discharges.
         book: which cell is where.
+        late: scans that come later.
         save_s: real seconds between two writes of the memory.
         on_tend: called about once a second.
     """
@@ -73,6 +64,7 @@ class Analytics:
     memory: MemoryFile
     papers: Papers
     book: CellBook
+    late: LateScans
     save_s: float
     intake: Intake
     telling: Telling
@@ -92,12 +84,13 @@ class Analytics:
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def subscribe(self) -> None:
-        """Ask for live scans, impedances and dc buses; scans of the past are the historian's."""
+        """Ask for live scans, impedances, dc buses, modules and late scans."""
         session, site = self.voice.session, self.site.site.id
         session.subscribe(SCAN.filter(site=site), self.on_scan, with_retained=False)
         session.subscribe(IMPEDANCE.filter(site=site), self.on_impedance, with_retained=False)
         session.subscribe(DCBUS.filter(site=site), self.on_dcbus)
         self.book.subscribe()
+        self.late.subscribe()
         session.on_link(self.on_link)
         self._heard_s = self.clock.monotonic_s()
 
@@ -196,8 +189,10 @@ class Analytics:
         if not scans:
             return
         self._heard_s = self.clock.monotonic_s()
+        self.late.catch_up.before_live(scans, asyncio.get_running_loop().time())
         for batch in self.intake.batches(scans):
             self._take(self.engine.follow(batch, self.intake.ripple_a_rms))
+        self.late.catch_up.after_live(scans)
 
     def _take(self, told: Estimates) -> None:
         self.counters.batches += 1

@@ -1,6 +1,6 @@
 """The estimators with their memory: what the service asks batch by batch. No input or output here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cellkeeper.contract.telemetry import ImpedanceSweep
@@ -16,6 +16,8 @@ from analytics.intake import no_readings
 from analytics.mode import Told
 from analytics.readings import Floats, Layout, Readings
 from analytics.site_rules import SiteRules
+from analytics.soh.belief import learn
+from analytics.soh.finding import CapacityFinding
 
 MAX_SWEEPS = 64  # that wait for the next batch: one of each string and more
 
@@ -88,6 +90,24 @@ class Engine:
         self.memory = found.memory
         self._standing = Standing.of(self.memory, self.rules)
         return found.strings
+
+    def take_recording(self, place: int, memory: Memory) -> bool:
+        """Take what another memory recorded of a string, if it has seen the same newest scan; whether it has."""
+        own = self.memory
+        if memory.recorder.strings[place].at_s != own.recorder.strings[place].at_s:
+            return False
+
+        self.memory = own.with_recording(place, memory)
+        return True
+
+    def learn(self, findings: Sequence[CapacityFinding]) -> None:
+        """Take what discharges have proven that came to light later; a newer finding of the same unit stands."""
+        learned = self.memory.soh.learned
+        for finding in findings:
+            learned = learn(learned, finding, self.layout.span(self.layout.strings.index(finding.string)))
+        if findings:
+            self.memory = replace(self.memory, soh=replace(self.memory.soh, learned=learned))
+            self._standing = Standing.of(self.memory, self.rules)
 
     def take_sweep(self, sweep: ImpedanceSweep) -> None:
         """Take impedances; they enter the trends with the next batch. When too many wait, the oldest go."""

@@ -64,6 +64,19 @@ class Memory:
             AnnouncedTests(),
         )
 
+    def with_recording(self, place: int, other: "Memory") -> "Memory":
+        """Return the memory with what another one has recorded of the string at a place: mode, discharge, its rest."""
+
+        def put[T](before: tuple[T, ...], now: tuple[T, ...]) -> tuple[T, ...]:
+            return (*before[:place], now[place], *before[place + 1 :])
+
+        return replace(
+            self,
+            mode=replace(self.mode, strings=put(self.mode.strings, other.mode.strings)),
+            recorder=replace(self.recorder, strings=put(self.recorder.strings, other.recorder.strings)),
+            soh=replace(self.soh, waiting=put(self.soh.waiting, other.soh.waiting)),
+        )
+
     def without(self, strings: Sequence[str]) -> "Memory":
         """Return the memory without the impedances of strings that are described otherwise now."""
         tracks = tuple(each for each in self.impedance.tracks if each.string not in strings)

@@ -17,6 +17,7 @@ from cellkeeper.runtime.clock import Clock
 from cellkeeper.runtime.command_gate import CommandGate
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.runtime.metrics import HealthPage, Metrics
+from cellkeeper.runtime.refusals import RefusalLog
 from cellkeeper.runtime.seen_commands import SeenCommands
 from cellkeeper.runtime.service import ServiceVoice, open_voice, run_until_signal, serve
 from cellkeeper.runtime.settings import ServiceSettings
@@ -24,6 +25,7 @@ from cellkeeper.runtime.settings import ServiceSettings
 from analytics.analytics import Analytics
 from analytics.asked import Requests
 from analytics.belongings import brought
+from analytics.catching_up import CatchUp
 from analytics.cell_book import CellBook
 from analytics.cell_telling import CellTelling
 from analytics.cells import Cells
@@ -33,6 +35,7 @@ from analytics.errors import MemoryUnreadableError
 from analytics.estimating import Memory
 from analytics.gauges import Gauges
 from analytics.intake import Intake
+from analytics.late_scans import LateScans
 from analytics.ledger_file import FILE as LEDGER
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
@@ -130,6 +133,7 @@ def compose(
         keep=settings.keep_events,
         draws=settings.dossier,
     )
+    refusals = RefusalLog()
     engine = Engine(rules, brought(recalled(rules, memory, voice), cells, rules).memory)
     pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
     many = len(layout.strings)
@@ -141,6 +145,14 @@ def compose(
         memory=memory,
         papers=papers,
         book=book,
+        late=LateScans(
+            site=site.site.id,
+            catch_up=CatchUp(engine, rules.bleed_a),
+            voice=voice,
+            papers=papers,
+            refusals=refusals,
+        ),
+        refusals=refusals,
         save_s=settings.save_s,
         intake=Intake(layout, rules.bleed_a),
         telling=Telling(layout, dict(rules.not_validated), pace),
@@ -185,6 +197,7 @@ async def run(settings: ServiceSettings) -> None:
             tasks.create_task(analytics.run(), name="watch")
             tasks.create_task(analytics.papers.run(), name="papers")
             tasks.create_task(desk.run(), name="commands")
+            tasks.create_task(analytics.late.run(), name="late scans")
 
     with page or nullcontext():
         await run_until_signal(voice, work)

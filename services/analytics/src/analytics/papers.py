@@ -20,7 +20,7 @@ from analytics.discharge.record import DischargeRecord
 from analytics.dossier.context import DossierBasis, DossierContext, EarlierResult
 from analytics.dossier.errors import DossierError
 from analytics.dossier.model import dossier_of, result_of
-from analytics.dossier.record_file import load_record, save_record
+from analytics.dossier.record_file import load_record, name_of, save_record
 from analytics.drawers import Drawers
 
 RETRY_S: Final = 30.0  # real time between two tries on a disk that does not take a record
@@ -128,6 +128,7 @@ class Papers:
         try:
             earlier = self._earlier(record)
             path = save_record(self.events, DossierBasis(record, self.context_of(record.string), earlier))
+            self._drop_parts(record, path)
             self._trim(record.string)
         except (DossierError, OSError) as exc:
             if self._is_saved:
@@ -155,11 +156,21 @@ class Papers:
                 return (*basis.earlier, result_of(dossier_of(basis)))[-EARLIER:]
         return ()
 
+    def _drop_parts(self, record: DischargeRecord, own: Path) -> None:
+        """Delete records of parts of this discharge, made before late scans showed the whole."""
+        began, ended = name_of(record.began_s), name_of(record.ended_s)
+        for path in _records(self.events):
+            if _string(path) == record.string and path != own and began <= _onset(path) < ended:
+                self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        for each in (path, path.with_suffix(".npz"), *self.dossiers.glob(f"{path.stem}[.-]*")):
+            each.unlink(missing_ok=True)
+
     def _trim(self, string: str) -> None:
         ours = sorted((path for path in _records(self.events) if _string(path) == string), key=_onset)
         for path in ours[: -self.keep]:
-            for each in (path, path.with_suffix(".npz"), *self.dossiers.glob(f"{path.stem}[.-]*")):
-                each.unlink(missing_ok=True)
+            self._delete(path)
 
     async def _draw(self, path: Path, drawers: Drawers) -> None:
         if not self.draws:

@@ -57,8 +57,13 @@ class _Head(BaseModel):
 
 def record_name(record: DischargeRecord) -> str:
     """Return the name that files of a record have: string, UTC second of the onset, kind."""
-    onset = np.datetime_as_string(np.datetime64(int(record.began_s), "s"))
-    return f"{record.string}_{str(onset).replace('-', '').replace(':', '')}Z_{record.kind}"
+    return f"{record.string}_{name_of(record.began_s)}_{record.kind}"
+
+
+def name_of(at_s: float) -> str:
+    """Return an event time as names of records have it; they sort as times do."""
+    onset = np.datetime_as_string(np.datetime64(int(at_s), "s"))
+    return f"{str(onset).replace('-', '').replace(':', '')}Z"
 
 
 def save_record(folder: Path, basis: DossierBasis) -> Path:
