@@ -25,7 +25,7 @@ def csv_files(dossier: Dossier) -> dict[str, str]:
     return {
         "summary.csv": _text(("what", "value", "unit"), _summary(dossier)),
         "units.csv": _text(UNITS_HEADER, _units(dossier)),
-        "course.csv": _text(_course_header(dossier), _course(dossier)),
+        "course.csv": "\n".join([",".join(_course_header(dossier)), *_course(dossier), ""]),
     }
 
 
@@ -120,17 +120,18 @@ def _course_header(dossier: Dossier) -> list[str]:
     ]  # fmt: skip
 
 
-def _course(dossier: Dossier) -> Iterator[list[str]]:
+def _course(dossier: Dossier) -> Iterator[str]:
+    """Yield a line per sample, as text: a long string has a million numbers, and none needs quotes."""
     curves, began_s = dossier.curves, dossier.basis.record.began_s
     table = np.column_stack(
         [curves.current_a, curves.string_v, curves.power_w, curves.spread_v, curves.unit_v, curves.degc]
     )
     decimals = [3, 3, 1, 4, *[4] * curves.units, *[2] * curves.units]
-    form = ",".join(f"%.{places}f" for places in decimals)  # a row at once: a million numbers of a long string
+    form = ",".join(f"%.{places}f" for places in decimals)
     for t_s, row in zip(curves.t_s.tolist(), table.tolist(), strict=True):
         at = format_ms(round((began_s + t_s) * 1000.0))
         text = (form % tuple(row)).replace("nan", "")
-        yield [at, f"{t_s:.3f}", *_NEGATIVE_ZERO.sub(r"\1", text).split(",")]
+        yield f"{at},{t_s:.3f},{_NEGATIVE_ZERO.sub(r'\1', text)}"
 
 
 def _number(value: float | None, decimals: int) -> str:
