@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from analytics.announced import Announcement
 from analytics.believed import Believed
 from analytics.discharge.kept import Body, Kept, Sample, joined
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
@@ -85,6 +86,7 @@ class Recording:
         before: believed just before the onset.
         newest: believed at the newest scan with load.
         said: predictions.
+        test: as it was announced; None where it was not.
     """
 
     kind: Literal["outage", "test"]
@@ -102,6 +104,7 @@ class Recording:
     before: Believed
     newest: Believed
     said: tuple[RuntimeSaid, ...]
+    test: Announcement | None = None
 
 
 def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Recording:
@@ -130,6 +133,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Record
         before=beliefs,
         newest=beliefs,
         said=(),
+        test=mode.test,
     )
     for sample in before:
         if sample.at_s >= mode.began_s:
@@ -151,8 +155,9 @@ def follow_recording(
     kind: Literal["outage", "test"] = "test" if mode.mode == "test" else recording.kind
     predictions = _said(recording.said, said)
     return replace(
-        _counted(recording, sample, mode.gap_s), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions
-    )
+        _counted(recording, sample, mode.gap_s), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions,
+        test=recording.test or mode.test,
+    )  # fmt: skip
 
 
 def ending_of(recording: Recording, mode: ModeSaid, at_s: float) -> Ending | None:
@@ -200,6 +205,8 @@ def finished(recording: Recording, string: str, ended_by: Ending) -> DischargeRe
         scans=recording.scans,
         missing_s=recording.missing_s,
         notes=_notes(recording, kept, is_counted=is_counted, ended_by=ended_by),
+        method="" if recording.test is None else recording.test.method,
+        led_by="" if recording.test is None else recording.test.by,
     )
 
 
@@ -234,12 +241,20 @@ def _said(before: tuple[RuntimeSaid, ...], said: RuntimeSaid | None) -> tuple[Ru
     return (*before[0::2], said)
 
 
-def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Ending) -> tuple[str, ...]:
+def _notes_of_onset(recording: Recording) -> list[str]:
     notes = []
     if recording.dated_by == "first scan":
         notes.append("it was under way at the first scan: its onset and the charge before are unknown")
     if recording.dated_by == "current":
         notes.append("its onset is dated by the current: the voltage fell too slowly to show a step")
+    late_s = 0.0 if recording.test is None else recording.test.from_s - recording.began_s
+    if late_s > SHORTEST_S:
+        notes.append(f"it was announced as a test {late_s:.0f} s after its onset")
+    return notes
+
+
+def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Ending) -> tuple[str, ...]:
+    notes = _notes_of_onset(recording)
     if recording.missing_s > 0.0:
         notes.append(f"{recording.missing_s:.0f} s without a scan")
     if recording.charge.uncounted_s > 0.0:

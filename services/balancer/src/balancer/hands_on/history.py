@@ -9,9 +9,8 @@ import orjson
 from cellkeeper.contract.balance_state import BalanceState
 from cellkeeper.contract.wire import PayloadRefusedError, decode
 from cellkeeper.runtime.history_api import HistoryApi, range_asked
+from cellkeeper.runtime.wishing import NotThereError
 from numpy.typing import NDArray
-
-from balancer.hands_on.reach import NotThereError
 
 type Floats = NDArray[np.float64]
 
