@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.detect import OnsetMemory, Sight, after_gap, follow_onset
 from analytics.mode_of_scan import LIVE, Aside, Wish, sentence, wished
 from analytics.mode_rules import LONGEST_GAP_S, ModeRules, StringModeRules
@@ -26,7 +27,7 @@ IN_TEST: Final = 6
 AT_ONCE: Final = frozenset[Mode]({"discharge", "test", "unknown"})
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class StringModeMemory:
     """What the mode of one string depends on, beside its next scan.
 
@@ -78,7 +79,7 @@ class ModeMemory:
         return cls(tuple(StringModeMemory() for _ in layout.strings))
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class ModeSaid:
     """The mode of one string.
 
