@@ -52,7 +52,8 @@ def predicted(
         slow_v: (N,) the circuit's slow voltage.
     """
     ss = kalman.ss + moved_frac * (moved_frac * gain2 - 2.0 * kalman.sg)
-    ss = (np.sqrt(np.maximum(ss, 0.0)) + grown_frac) ** 2
+    ss = np.maximum(ss, 0.0)
+    ss = ss + grown_frac * (2.0 * np.sqrt(ss) + grown_frac)  # of the sum of both sds
     noise = (SLOW_SD_FRAC * slow_v) ** 2 * (1.0 - decay2**2)
     return Kalman(
         soc_frac=_within(kalman.soc_frac - moved_frac),

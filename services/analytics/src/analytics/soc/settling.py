@@ -7,10 +7,12 @@ import numpy as np
 
 from analytics.readings import Codes, Flags, Floats
 from analytics.soc.anchors import Anchors
+from analytics.soc.capacity_belief import CapacityBelief
 from analytics.soc.current import Flow
 from analytics.soc.inverse import Moved
 from analytics.soc.kalman import Corrected
 from analytics.soc.memory import Kalman, SocEstimate, SocMemory, Source
+from analytics.soc.owed import taken_frac
 from analytics.soc.rules import SocRules
 
 UNKNOWN_SD_FRAC: Final = 0.25  # told with less certainty, a charge would only mislead
@@ -78,15 +80,18 @@ def source_of(settled: Settled, known: Anchors, is_trusted: Flags, rules: SocRul
     return source
 
 
-def estimate(memory: SocMemory, flow: Flow, rules: SocRules) -> SocEstimate:
+def estimate(memory: SocMemory, flow: Flow, capacity: CapacityBelief, rules: SocRules) -> SocEstimate:
     """Return what is told; where two filters of a sloped curve disagree, less surely."""
+    soc = memory.soc_frac
+    if memory.owed.s.any():
+        soc = np.minimum(np.maximum(soc - taken_frac(memory.owed, capacity.ah, rules), 0.0), 1.0)
     second = memory.kalman
     apart = np.abs(memory.soc_frac - second.soc_frac) - DISAGREE_SD * (memory.sd_frac + np.sqrt(second.ss))
     sd = memory.sd_frac + np.where(rules.is_flat, 0.0, 0.5 * np.maximum(apart, 0.0))
     is_unknown = memory.source == Source.UNKNOWN
     now_s = memory.string.at_s[rules.layout.string_of]
     return SocEstimate(
-        soc_frac=np.where(is_unknown, np.nan, memory.soc_frac),
+        soc_frac=np.where(is_unknown, np.nan, soc),
         soc_sd_frac=np.where(is_unknown, np.nan, sd),
         source=memory.source,
         anchor_age_h=(now_s - memory.anchored_at_s) / 3600.0,
