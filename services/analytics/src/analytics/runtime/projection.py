@@ -57,7 +57,7 @@ class Shapes:
             left_frac: charge that is left, any shape.
         """
         at = np.clip((left_frac - LOWEST_FRAC) * PER_FRAC, 0.0, SHAPE_POINTS - 1.000001)
-        below = np.nan_to_num(at, nan=0.0).astype(np.intp)
+        below = np.fmax(at, 0.0).astype(np.intp)  # NaN becomes a place, and stays in what is read there
         part = at - below
         low_v, low = self.rested_v[string, below], self.loss[string, below]
         return (

@@ -1,10 +1,10 @@
 """Counted charge and how its uncertainty grows: gain, zero of the sensor, gaps, losses, leaks that nobody sees."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 from analytics.soc import kalman
 from analytics.soc.capacity_belief import CapacityBelief
@@ -17,7 +17,7 @@ LOSS_SD_PART: Final = 0.5  # of self-discharge, and of the charge that charging 
 DOUBLES_K: Final = 10.0  # self-discharge
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Counted:
     """Belief after charge has moved and before the voltages are looked at; (N,) each."""
 

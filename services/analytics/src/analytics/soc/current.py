@@ -6,11 +6,11 @@ is counted until a step agrees again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.modes import Mode
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import StringPast, UnitPast
@@ -38,7 +38,7 @@ BOUNDS_PER_AH: Final[dict[Mode, tuple[float, float]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Flow:
     """Currents of one batch; (S,) each.
 
@@ -72,7 +72,7 @@ class Flow:
     read_a: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class ModeFlags:
     """What the strings' modes say; (S,) each, see `Flow`."""
 

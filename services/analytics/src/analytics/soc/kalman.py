@@ -6,11 +6,11 @@ it from claiming a certainty it does not have. It corrects flat curves where the
 second opinion.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.curves import place_of, rested_v
 from analytics.soc.memory import REFERENCE_DEGC, Kalman
@@ -30,7 +30,7 @@ LARGEST_MOVE_FRAC: Final = 0.045  # of one scan
 KNOWN_SD_FRAC: Final = 0.10  # a flat curve tells a unit only near which of its steps it is
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Corrected:
     """The filter after a scan, and which units (N,) their voltage has moved."""
 

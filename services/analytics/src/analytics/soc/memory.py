@@ -1,6 +1,6 @@
 """What the estimate of the next scan depends on, and what is told of this one; all of it frozen arrays."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Final, Self
 
@@ -34,7 +34,7 @@ class Source(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class StringPast:
     """What was last seen of each string.
 
@@ -66,7 +66,7 @@ class StringPast:
     unsettled: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class UnitPast:
     """What was last seen of each unit, and what currents have left in it.
 
@@ -116,7 +116,7 @@ class Owed:
         return cls(zero, zero, zero, np.zeros(strings, dtype=np.bool_), np.zeros(units))
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Kalman:
     """A filter over charge and slow voltage that knows of two errors it must not correct: gain and table.
 
@@ -144,7 +144,7 @@ class Kalman:
         return cls(soc_frac.copy(), zero, sd_frac**2, zero, zero, zero, zero, zero)
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class SocMemory:
     """What the next scan starts from.
 
@@ -230,7 +230,7 @@ def _no_past(strings: int) -> StringPast:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class SocEstimate:
     """What is told.
 

@@ -5,11 +5,11 @@ with hysteresis moves with the charge that flows. Surface charge comes with char
 within hours and with the first per cents of a discharge.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 from analytics.soc.current import Flow
 from analytics.soc.curves import place_of
@@ -25,7 +25,7 @@ COLDEST_DEGC: Final = -30.0  # resistances beyond are not believed to grow furth
 WARMEST_DEGC: Final = 70.0
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Polarised:
     """State of every unit's slow voltages at this scan; (N,) each, volts per cell, positive in discharge.
 

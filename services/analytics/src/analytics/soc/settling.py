@@ -1,10 +1,11 @@
 """What is believed and told in the end: the filter of the unit's kind, anchors over it, the other filter's doubt."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Codes, Flags, Floats
 from analytics.soc.anchors import Anchors
 from analytics.soc.capacity_belief import CapacityBelief
@@ -21,7 +22,7 @@ DISAGREE_SD: Final = 2.0  # of both filters together, before their difference ma
 OVERRULED_SD: Final = 2.0  # apart from an anchor that is less sure than the estimate
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Settled:
     """Belief after this scan; (N,) each. `is_moved`: by its voltage; `is_anchor`: an anchor holds."""
 
