@@ -14,7 +14,7 @@ from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
 from analytics.runtime.projection import Shapes
 
-LOADED_EVERY_S: Final = (5.0, 20.0)
+LOADED_EVERY_S: Final = (5.0, 60.0)
 LOADED_EVERY_FRAC: Final = 0.02
 IDLE_EVERY_S: Final = 60.0
 
