@@ -108,7 +108,8 @@ def learn(
     shift_v = SHIFT_DEPTH * np.clip(standing.left_frac, SHIFT_LEAST, 1.0) * per_left_v
     noise = (rules.rested_sd_v[string] ** 2 + (SHAPE_FRAC * per_excess_v) ** 2 + shift_v**2) * repeated
     drift = np.where(np.isfinite(added), DRIFT_SD**2 * added, 0.0)
-    heat_w = np.where(np.isfinite(cell_v), discharge_a * np.maximum(rested_v - cell_v, 0.0), 0.0)
+    with np.errstate(invalid="ignore"):
+        heat_w = np.where(np.isfinite(cell_v), discharge_a * np.maximum(rested_v - cell_v, 0.0), 0.0)
     warmer_k = known.warmer_k + np.where(is_watched[row] & np.isfinite(heat_w), heat_w * seconds / j_per_k[row], 0.0)
     known = replace(
         known,

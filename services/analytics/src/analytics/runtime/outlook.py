@@ -13,6 +13,7 @@ from analytics.runtime.rules import RuntimeRules
 
 ALONE: Final = 8  # the weakest units of a string are walked one by one,
 GROUPS: Final = 8  # all others in groups of alike ones: they matter for the sum only
+WIRING_SD: Final = 0.58  # of what the wiring takes: anything from nothing to twice as much
 FAR_V: Final = 1000.0
 WARMTH_RANGE_K: Final = 40.0  # no battery works farther from its reference
 SHAPE_SD_LN: Final = 0.05  # cells of one chemistry differ by so much from its shape, as seen in the losses
@@ -123,7 +124,7 @@ def look_ahead(
     """
     order, column = _columns(units, standing, load, expected_s, rules)
     columns = _gathered(units, standing, column, rules)
-    limits = rules.end_v[units.string], rules.bus_end_v[units.string]
+    limits = rules.end_v[units.string], rules.bus_end_v[units.string], rules.wiring_ohm[units.string]
     ends = project(columns, standing.shapes, load, limits)
     weakest = np.argmin(ends.column_s[:, :ALONE], axis=1)
     first = np.concatenate([[0], np.cumsum(units.count)[:-1]]).astype(np.intp)
@@ -134,7 +135,7 @@ def look_ahead(
         unit_sd_s=_sd_s(units, standing, unit, (unit_s, load), rules),
         cell=np.where(np.isnan(unit_s), 0, unit - first + 1),
         string_s=ends.bus_s,
-        string_sd_s=_sd_s(units, standing, unit, (ends.bus_s, load), rules),
+        string_sd_s=np.hypot(_sd_s(units, standing, unit, (ends.bus_s, load), rules), WIRING_SD * ends.wiring_s),
     )
 
 
