@@ -102,7 +102,7 @@ def learn(
     known = replace(known, charge_var=np.where(np.isnan(known.charge_var), charge_sd**2, known.charge_var))
     j_per_k = standing.shapes.j_per_k
     seconds = np.where(np.isnan(passed_s), loaded_s, np.minimum(passed_s, loaded_s))[row]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # scans may be next to no time apart
         added = discharge_a * seconds / (3600.0 * standing.ah)
         repeated = np.maximum(2.0 * ALIKE_DEPTH / added, 1.0)
     shift_v = SHIFT_DEPTH * np.clip(standing.left_frac, SHIFT_LEAST, 1.0) * per_left_v
