@@ -191,14 +191,14 @@ def _before(memory: RuntimeMemory, string: Places, readings: Readings, rules: Ru
 
 
 def _loads(memory: RuntimeMemory, believed: Believed, is_open: Flags, rules: RuntimeRules) -> Loads:
-    configured = rules.nominal_w
-    if not np.isnan(configured).all():
-        first = rules.layout.first
-        health = np.where(believed.soh_frac > 0.0, believed.soh_frac, 1.0)
-        configured = shared_w(rules, np.add.reduceat(health, first[:-1]) / np.diff(first), is_open)
     with np.errstate(invalid="ignore"):
         now = ~np.isnan(memory.began_s) & (memory.load_at_s >= memory.began_s)
         now &= memory.at_s - memory.load_at_s <= STALE_LOAD_S
+    configured = rules.nominal_w
+    if not now.all() and not np.isnan(configured).all():
+        first = rules.layout.first
+        health = np.where(believed.soh_frac > 0.0, believed.soh_frac, 1.0)
+        configured = shared_w(rules, np.add.reduceat(health, first[:-1]) / np.diff(first), is_open)
     return chosen_load(now, memory.load_w, configured, memory.load_w)
 
 
