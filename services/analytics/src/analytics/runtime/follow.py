@@ -1,6 +1,6 @@
 """Follow the runtime of all strings from scan to scan.
 
-A string on load is judged anew after 2 % of the time that is left (5 s at least, 20 s at most; event time), every
+A string on load is judged anew after 2 % of the time that is left (5 s at least, 60 s at most; event time), every
 minute without, at once when a load begins or steps; in between the time that is left counts down. On load the units'
 own losses are learned from their voltages, but not in the first 60 s or 5 % of the time (coup de fouet: lead dips when
 a load comes, and recovers). Only the prediction waits so; whoever raises alarms does not.
