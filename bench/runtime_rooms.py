@@ -126,10 +126,11 @@ def rules_of(case: Case, sheet: BatteryType | None) -> RuntimeRules:
         "id": "s1", "cells": case.units, "cells_per_unit": case.cells_per_unit, "chemistry": case.maker.chemistry,
         "chemistry_override": {"cutoff_v": case.end_v}, "module_type": "c44" if single else "c20",
         "rated_ah": RATED_AH, "rate_h": 10.0, "ref_degc": 25.0,
-        "modules": [{"bus": "b", "first_address": 1, "count": case.units}],
+        "modules": [{"bus": "b", "first_address": 1, "count": case.units}], "dcbus": "u",
     }  # fmt: skip
+    ups = {"id": "u", "cutoff_v": case.end_v * case.units * case.cells_per_unit}
     site = Site.model_validate(
-        {"site": {"id": "x", "name": "x"}, "bus": [{"id": "b", "port": "p"}], "string": [string]}
+        {"site": {"id": "x", "name": "x"}, "bus": [{"id": "b", "port": "p"}], "dcbus": [ups], "string": [string]}
     )
     layout = Layout.of({"s1": case.units}, {"s1": case.cells_per_unit})
     return RuntimeRules.of(layout, site, {} if sheet is None else {"s1": sheet})

@@ -15,7 +15,15 @@ START_S = 1_750_000_000.0
 _RULES: dict[str, RuntimeRules] = {}  # taking a table apart costs a third of a second
 
 
-def site_of(strings: int, battery: BatteryType, units: int, *, load_w: float | None = None, **own: Any) -> Site:
+def site_of(
+    strings: int,
+    battery: BatteryType,
+    units: int,
+    *,
+    load_w: float | None = None,
+    ups_v: float | None = None,
+    **own: Any,
+) -> Site:
     """Return a site of equal strings of a battery type on one dc bus."""
     tables = [
         {
@@ -26,7 +34,8 @@ def site_of(strings: int, battery: BatteryType, units: int, *, load_w: float | N
         }
         for number in range(strings)
     ]  # fmt: skip
-    dcbus = {"id": "ups"} | ({} if load_w is None else {"load_w": load_w})
+    dcbus: dict[str, Any] = {"id": "ups"} | ({} if load_w is None else {"load_w": load_w})
+    dcbus |= {} if ups_v is None else {"cutoff_v": ups_v}
     tree = {"site": {"id": "x", "name": "x"}, "bus": [{"id": "b", "port": "p"}], "dcbus": [dcbus], "string": tables}
     return Site.model_validate(tree)
 

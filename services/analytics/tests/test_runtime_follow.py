@@ -51,6 +51,22 @@ def test_the_configured_load_then_the_measured_then_the_last(room: Room):
     assert room.after(1.0).load[0] == LoadFrom.CONFIGURED
 
 
+def test_what_cables_may_take_is_counted_and_is_in_the_bar_where_the_ups_stops_on_its_own_volts():
+    without = Room.of(BLOCK, units=UNITS)
+    ups_v = float(without.rules.bus_end_v[0])
+    behind = Room.of(BLOCK, units=UNITS, ups_v=ups_v)
+    for each in (without, behind):
+        each.rules.nominal_w[:] = 300.0 * each.rules.cells
+    own, ups = without.after(1.0), behind.after(1.0)
+    amps = 300.0 * 6 * UNITS / ups_v
+    drop_v = behind.rules.wiring_ohm[0] * amps
+    assert drop_v == pytest.approx(0.005 * ups_v * amps / 200.0)
+    assert without.rules.wiring_ohm[0] == 0.0
+    assert ups.bus_left_s[0] < own.bus_left_s[0]
+    assert ups.bus_left_sd_s[0] / ups.bus_left_s[0] > own.bus_left_sd_s[0] / own.bus_left_s[0]
+    assert ups.unit_left_s[0] == own.unit_left_s[0]
+
+
 def test_the_weakest_unit_is_named_and_decides(room: Room):
     room.rules.nominal_w[:] = 200.0 * room.rules.cells
     healthy = room.after(1.0)

@@ -1,10 +1,10 @@
 """What the estimate of charge makes of bad readings: nothing, or less certainty; never a wrong number."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from analytics.soc.memory import Source
+from analytics.soc.memory import Owed, Source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from soc_room import BEGAN_S, NAN, Player, assert_same, chemistry, ocv, packed, rules_of, scan, told_at, unpacked
@@ -96,6 +96,43 @@ def test_the_bleed_of_a_unit_is_counted():
         told = player.see("rest", BEGAN_S + 10.0 * k, 3.29, 0.0, bleed_a=np.array([0.0, 1.0, 0.0, 0.0]))
     lost = told.soc_frac[0] - told.soc_frac[1]
     assert lost == pytest.approx(0.01, rel=0.01)
+
+
+class TestSummingUp:
+    """Units are carried on every few seconds; what is told has every scan in it."""
+
+    def test_every_scan_is_told_at_once(self):
+        player = told_at(rules_of({"s1": LFP}), 0.8, 0.01)
+        told = [player.see("discharge", BEGAN_S + k, 3.28, 36.0).soc_frac[0] for k in range(60)]
+        assert np.diff(told) == pytest.approx(np.full(59, -36.0 / 360_000.0), rel=0.01)
+
+    @pytest.mark.parametrize("profile", [LEAD, LFP, NMC])
+    def test_sums_of_scans_are_the_same_as_one_long_interval(self, profile):
+        often, seldom = (told_at(rules_of({"s1": profile}), 0.8, 0.05) for _ in range(2))
+        bleed_a = np.array([0.0, 0.2, 0.0, 0.4])
+        for k in range(601):
+            v = ocv(profile, 0.8 - k * 20.0 / 360_000.0) - 0.01
+            told = often.see("discharge", BEGAN_S + k, v, 20.0, bleed_a=bleed_a)
+            if k % 5 == 0:
+                other = seldom.see("discharge", BEGAN_S + k, v, 20.0, bleed_a=bleed_a)
+        assert told.soc_frac == pytest.approx(other.soc_frac, abs=1e-5)
+        assert told.soc_sd_frac == pytest.approx(other.soc_sd_frac, abs=1e-5)
+        assert often.memory.unit.v2_v == pytest.approx(seldom.memory.unit.v2_v, abs=1e-5)
+
+    def test_strings_of_one_moment_are_looked_at_together(self):
+        player = told_at(rules_of({"a": NMC, "b": NMC}), 0.7, 0.02)
+        for k in range(14):  # the step of the first keeps its volts from being looked at in that scan
+            player.see("discharge", BEGAN_S + k, 3.8, np.array([30.0 if k >= 5 else 0.0, 10.0]))
+        looked_s = player.memory.string.looked_s - BEGAN_S
+        assert looked_s.tolist() == [10.0, 10.0]
+
+    def test_a_memory_from_before_there_were_sums_goes_on(self):
+        player, _, next_s = under_way()
+        old = Player(player.rules, replace(player.memory, owed=Owed.nothing()))
+        player.see("discharge", next_s, 3.7, 10.0)
+        told = old.see("discharge", next_s, 3.7, 10.0)
+        assert told.soc_frac == pytest.approx(player.memory.soc_frac, abs=2e-4)
+        assert len(old.memory.owed.s) == 1
 
 
 class TestWrongSign:

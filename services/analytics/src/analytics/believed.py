@@ -1,11 +1,10 @@
 """What is believed of units: what one estimator hands to the next, and what the record of a discharge keeps."""
 
-from dataclasses import dataclass
-
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Believed:
     """Charge and capacity as fractions with standard deviations: (N,), or (n,) of one string; NaN where unknown."""
 

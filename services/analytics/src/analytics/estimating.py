@@ -176,7 +176,7 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
         modes=said,
         units=_units(soc, soh, trend, odds),
         runtime=runtime,
-        doubts=tuple(_doubts(soc, place) for place in range(len(said))),
+        doubts=_doubts(soc),
         records=records,
         findings=findings,
     )
@@ -212,13 +212,13 @@ def _units(soc: SocEstimate, soh: SohEstimate, trend: ImpedanceEstimate, odds: t
     )
 
 
-def _doubts(soc: SocEstimate, place: int) -> tuple[Doubt, ...]:
-    found: list[Doubt] = []
-    if soc.sign_suspect[place]:
-        found.append("sign_suspect")
-    if soc.no_current[place]:
-        found.append("no_current")
-    return tuple(found)
+def _doubts(soc: SocEstimate) -> tuple[tuple[Doubt, ...], ...]:
+    """Return what makes the estimates of each string (S) worse."""
+    columns: tuple[tuple[Doubt, list[bool]], ...] = (
+        ("sign_suspect", soc.sign_suspect.tolist()),
+        ("no_current", soc.no_current.tolist()),
+    )
+    return tuple(tuple(word for word, holds in columns if holds[place]) for place in range(len(soc.no_current)))
 
 
 def _predicted(runtime: Runtime, said: Sequence[ModeSaid]) -> list[RuntimeSaid | None]:

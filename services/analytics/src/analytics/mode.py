@@ -12,11 +12,12 @@ from typing import Final, Self
 import numpy as np
 
 from analytics.announced import Announcement
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.detect import OnsetMemory, Sight, after_gap, follow_onset
 from analytics.mode_of_scan import LIVE, Aside, Wish, sentence, wished
 from analytics.mode_rules import LONGEST_GAP_S, ModeRules, StringModeRules
 from analytics.modes import Mode
-from analytics.readings import Layout, Readings
+from analytics.readings import Floats, Layout, Readings
 
 HOLD_S: Final = 5.0  # what a charger does within seconds is no change of mode
 CLOCK_BACK_S: Final = 300.0  # contract: a clock set back by more begins a new stream
@@ -28,7 +29,7 @@ AT_ONCE: Final = frozenset[Mode]({"discharge", "test", "unknown"})
 SAYS_AGAIN: Final = frozenset[Mode]({"test", "unknown"})  # what they mean differs with their reason
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class StringModeMemory:
     """What the mode of one string depends on, beside its next scan.
 
@@ -80,7 +81,7 @@ class ModeMemory:
         return cls(tuple(StringModeMemory() for _ in layout.strings))
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class ModeSaid:
     """The mode of one string.
 
@@ -160,23 +161,28 @@ def follow_mode(
 
 def _sights(readings: Readings, rules: ModeRules) -> tuple[list[Sight], list[float]]:
     """Return what each string's mean cell shows, and which part of its units is in test."""
-    first, cells_per_unit = rules.layout.first[:-1], rules.layout.cells_per_unit
-    counts = np.diff(rules.layout.first)
-    known = ~np.isnan(readings.unit_v)
-    cells = np.add.reduceat(np.where(known, cells_per_unit, 0.0), first)
-    total_v = np.add.reduceat(np.where(known, readings.unit_v, 0.0), first)
-    warm = ~np.isnan(readings.degc)
-    warm_count = np.add.reduceat(warm.astype(np.float64), first)
-    total_degc = np.add.reduceat(np.where(warm, readings.degc, 0.0), first)
-    in_test = np.add.reduceat((readings.quality == IN_TEST).astype(np.float64), first)
+    layout = rules.layout
+    cells, total_v = _sums(readings.unit_v, layout.cells_per_unit, layout)
+    warm_count, total_degc = _sums(readings.degc, np.ones(layout.units), layout)
     of_all = np.array([each.cells for each in rules.strings])
     with np.errstate(invalid="ignore", divide="ignore"):
         cell_v = np.where(cells >= MIN_COVERAGE_FRAC * of_all, total_v / cells, readings.string_v / of_all)
         degc = total_degc / warm_count
+    in_test = readings.quality == IN_TEST
+    in_test_frac = np.zeros(len(of_all))
+    if in_test.any():
+        in_test_frac = np.add.reduceat(in_test, layout.first[:-1], dtype=np.float64) / np.diff(layout.first)
     columns = (readings.at_s, cell_v, readings.discharge_a, degc)
-    return [Sight(*row) for row in zip(*(column.tolist() for column in columns), strict=True)], (
-        in_test / counts
-    ).tolist()
+    sights = [Sight(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return sights, in_test_frac.tolist()
+
+
+def _sums(values: Floats, weights: Floats, layout: Layout) -> tuple[Floats, Floats]:
+    """Return for each string (S,) the weights (N,) and the values (N,) of the units whose value is known."""
+    missing = np.isnan(values)
+    if missing.any():
+        weights, values = np.where(missing, 0.0, weights), np.where(missing, 0.0, values)
+    return np.add.reduceat(weights, layout.first[:-1]), np.add.reduceat(values, layout.first[:-1])
 
 
 def _bus_v(memory: ModeMemory, sights: list[Sight], rules: ModeRules) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """What one scan shows once it is known whether the string discharges: from level of voltage and sign of current."""
 
-from dataclasses import dataclass
 from math import isnan
 from typing import Final, NamedTuple
 
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.detect import HELD_S, OnsetMemory, Sight, fall_needed_v
 from analytics.mode_rules import StringModeRules
 from analytics.modes import Mode
@@ -29,7 +29,7 @@ class Wish(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Aside:
     """What is known of a string beside its own voltage and current.
 

@@ -4,11 +4,12 @@ A current alone is not believed: its column may begin before the load does, its 
 way round. A fall of the voltage alone is not either: an opened breaker lets it fall too. Plain Python per string.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import isnan, nan
 from typing import Final, Literal, NamedTuple
 
+from analytics.checked_frozen import checked_frozen
 from analytics.mode_rules import StringModeRules
 
 WINDOW_S: Final = 60.0  # a load shows in the voltage within this; surface charge moves less than 1 mV per cell in it
@@ -34,7 +35,7 @@ class Sight(NamedTuple):
     degc: float
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class OnsetMemory:
     """What the next scan is held against.
 
@@ -101,7 +102,8 @@ def _during(memory: OnsetMemory, sight: Sight, rules: StringModeRules) -> OnsetM
     if a > rules.rest_a:
         if _is_charged_again(sight, risen_v, rules):
             return OnsetMemory(over_s=memory.over_s, over_v=memory.over_v, against_s=sight.at_s)
-        return replace(memory, lowest_v=lowest_v, quiet_s=nan)
+        is_same = lowest_v == memory.lowest_v and isnan(memory.quiet_s)
+        return memory if is_same else replace(memory, lowest_v=lowest_v, quiet_s=nan)
     quiet_s = sight.at_s if isnan(memory.quiet_s) else memory.quiet_s
     is_over = a < -rules.rest_a or sight.at_s - quiet_s >= HELD_S
     return OnsetMemory() if is_over else replace(memory, lowest_v=lowest_v, quiet_s=quiet_s)

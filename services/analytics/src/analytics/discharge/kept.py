@@ -5,13 +5,14 @@ from typing import Final, Self
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.record import Singles
 from analytics.readings import Floats
 
 BLOCK: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Sample:
     """One scan of one string: amperes positive discharging, (n,) volts as read and temperatures."""
 
@@ -70,7 +71,7 @@ def joined(parts: tuple[Kept, ...]) -> Kept:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Body:
     """The kept samples between the onset and the last minute.
 

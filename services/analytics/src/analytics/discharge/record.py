@@ -6,12 +6,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 
 type Singles = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class RuntimeSaid:
     """What was predicted at one moment of the discharge.
 

@@ -12,6 +12,7 @@ from typing import Final, Self
 import numpy as np
 
 from analytics.believed import Believed
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.kept import Sample
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.discharge.recording import (
@@ -29,7 +30,7 @@ from analytics.readings import Layout, Readings
 LATEST_ONSET_S: Final = 5.0  # a discharge is told at most this long after its usual onset
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class StringRecorder:
     """What is known of one string beside its next scan.
 
@@ -126,8 +127,10 @@ def _ended_before(
 def _scanned(
     recorder: StringRecorder, sample: Sample, mode: ModeSaid, beliefs: Believed, said: RuntimeSaid | None
 ) -> StringRecorder:
-    oldest_s = sample.at_s - PRE_TRIGGER_S - LATEST_ONSET_S
-    before = (*(each for each in recorder.before if each.at_s >= oldest_s), sample)
+    oldest_s, kept, first = sample.at_s - PRE_TRIGGER_S - LATEST_ONSET_S, recorder.before, 0
+    while first < len(kept) and kept[first].at_s < oldest_s:
+        first += 1
+    before = (*kept[first:], sample)
     running = recorder.running
     if running is not None:
         running = follow_recording(running, sample, mode, beliefs, said)

@@ -1,7 +1,7 @@
 """One discharge under way: what is kept of it, its charge, and the record that it becomes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isnan, nan
 from typing import Final, Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from analytics.announced import Announcement
 from analytics.believed import Believed
+from analytics.checked_frozen import checked_frozen
 from analytics.discharge.kept import Body, Kept, Sample, joined
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
 from analytics.mode import ModeSaid
@@ -39,7 +40,7 @@ ENDING_OF: Final[dict[Mode, Ending]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Charge:
     """Charge that left the string, by the trapezoid rule over every scan with a current.
 
@@ -69,7 +70,7 @@ class Charge:
         return Charge(ah, at_s, a, self.uncounted_s + (dt_s if dt_s > gap_s else 0.0), largest_a)
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Recording:
     """A discharge under way.
 
@@ -105,6 +106,24 @@ class Recording:
     newest: Believed
     said: tuple[RuntimeSaid, ...]
     test: Announcement | None = None
+
+    def counted(self, sample: Sample, charge: Charge, missing_s: float, load_s: float) -> "Recording":
+        """Return the recording with a scan counted; several times as fast as `replace`, and asked in every scan."""
+        last_a = self.last_a if isnan(sample.discharge_a) else sample.discharge_a
+        return Recording(
+            self.kind, self.began_s, self.dated_by, self.body, self.tail, charge, self.scans + 1, missing_s,
+            sample.at_s, load_s, self.over_s, last_a, self.before, self.newest, self.said, self.test,
+        )  # fmt: skip
+
+    def with_load(
+        self, mode: ModeSaid, body: Body, tail: tuple[Sample, ...], beliefs: Believed, said: RuntimeSaid | None
+    ) -> "Recording":
+        """Return the recording with what a scan on load changes beside the counts; as fast, for the same reason."""
+        return Recording(
+            "test" if mode.mode == "test" else self.kind, self.began_s, self.dated_by, body, tail, self.charge,
+            self.scans, self.missing_s, self.last_s, self.load_s, self.over_s, self.last_a, self.before, beliefs,
+            _said(self.said, said), self.test or mode.test,
+        )  # fmt: skip
 
 
 def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Recording:
@@ -152,12 +171,7 @@ def follow_recording(
         return replace(recording, tail=tail, body=body, last_s=sample.at_s)
     if not mode.is_discharging:
         return replace(_counted(recording, sample, mode.gap_s), tail=tail, body=body, over_s=sample.at_s)
-    kind: Literal["outage", "test"] = "test" if mode.mode == "test" else recording.kind
-    predictions = _said(recording.said, said)
-    return replace(
-        _counted(recording, sample, mode.gap_s), tail=tail, body=body, kind=kind, newest=beliefs, said=predictions,
-        test=recording.test or mode.test,
-    )  # fmt: skip
+    return _counted(recording, sample, mode.gap_s).with_load(mode, body, tail, beliefs, said)
 
 
 def ending_of(recording: Recording, mode: ModeSaid, at_s: float) -> Ending | None:
@@ -221,15 +235,8 @@ def _counted(recording: Recording, sample: Sample, gap_s: float) -> Recording:
         )  # what flowed before it is taken as constant
     charge = charge.count(sample.at_s, sample.discharge_a, gap_s)
     has_load = isnan(sample.discharge_a) or sample.discharge_a > LOAD_FRAC * charge.largest_a
-    return replace(
-        recording,
-        charge=charge,
-        scans=recording.scans + 1,
-        missing_s=recording.missing_s + (step_s if step_s > gap_s else 0.0),
-        last_s=sample.at_s,
-        load_s=sample.at_s if has_load else recording.load_s,
-        last_a=recording.last_a if isnan(sample.discharge_a) else sample.discharge_a,
-    )
+    missing_s = recording.missing_s + (step_s if step_s > gap_s else 0.0)
+    return recording.counted(sample, charge, missing_s, sample.at_s if has_load else recording.load_s)
 
 
 def _said(before: tuple[RuntimeSaid, ...], said: RuntimeSaid | None) -> tuple[RuntimeSaid, ...]:

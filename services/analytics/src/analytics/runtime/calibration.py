@@ -68,7 +68,7 @@ class _Points:
         n = len(self.ln_w)
         one = np.ones((n, 1))
         shapes = Shapes.of([self.shape] * n, np.full(n, self.rated_ah))
-        load, limits = (np.exp(self.ln_w), np.zeros(n)), (np.full(n, self.end_v), np.zeros(n))
+        load, limits = (np.exp(self.ln_w), np.zeros(n)), (np.full(n, self.end_v), np.zeros(n), np.zeros(n))
         return project(Columns(one, one, ah[:, None], ohm[:, None]), shapes, load, limits).column_s[:, 0]
 
     def charge(self, ohm: Floats) -> Floats:

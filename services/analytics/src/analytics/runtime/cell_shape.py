@@ -49,7 +49,7 @@ _RESTED_V: Final[dict[str, tuple[tuple[float, float], ...]]] = {
 # growth towards empty, its width, share of the losses that needs time, that time, their fall per kelvin, heat capacity
 # in J/K of 1 Ah, sd of the rested curve
 _LOSSES: Final[dict[str, tuple[float, float, float, float, float, float, float]]] = {
-    "vrla_agm": (1.8, 0.25, 0.35, 180.0, 0.009, 45.0, 0.020),
+    "vrla_agm": (1.8, 0.25, 0.30, 240.0, 0.009, 45.0, 0.020),
     "vented_lead": (1.6, 0.30, 0.35, 180.0, 0.010, 60.0, 0.020),
     "nicd": (1.0, 0.15, 0.35, 120.0, 0.010, 35.0, 0.030),
     "nizn": (1.0, 0.15, 0.35, 120.0, 0.010, 35.0, 0.030),

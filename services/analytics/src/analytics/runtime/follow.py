@@ -1,19 +1,20 @@
 """Follow the runtime of all strings from scan to scan.
 
-A string on load is judged anew after 2 % of the time that is left (5 s at least, 20 s at most; event time), every
+A string on load is judged anew after 2 % of the time that is left (5 s at least, 60 s at most; event time), every
 minute without, at once when a load begins or steps; in between the time that is left counts down. On load the units'
 own losses are learned from their voltages, but not in the first 60 s or 5 % of the time (coup de fouet: lead dips when
 a load comes, and recovers). Only the prediction waits so; whoever raises alarms does not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analytics.believed import Believed
+from analytics.checked_frozen import checked_frozen
 from analytics.modes import Mode
 from analytics.readings import Flags, Floats, Places, Readings
 from analytics.runtime.believed import units_of
@@ -30,7 +31,7 @@ DIP_S: Final = 60.0
 DIP_FRAC: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class RuntimeMemory:
     """What the next prediction goes on from; (S,) unless said otherwise, NaN for never or unknown.
 
@@ -80,7 +81,7 @@ _OTHERS: Final = ("cell", "learned", "before_degc")
 _PER_STRING: Final = tuple(field.name for field in fields(RuntimeMemory) if field.name not in _OTHERS)
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Runtime:
     """How long strings last; (S,), NaN while unknown.
 
@@ -150,6 +151,8 @@ def _with_load(
     memory: RuntimeMemory, readings: Readings, fresh: Flags, is_loaded: Flags, rules: RuntimeRules
 ) -> RuntimeMemory:
     """Return the memory with this scan's time and load."""
+    if not (is_loaded | ~np.isnan(memory.began_s)).any():
+        return replace(memory, at_s=np.where(fresh, readings.at_s, memory.at_s))
     now_w = np.full(len(is_loaded), np.nan)
     if is_loaded.any():
         now_w = np.where(is_loaded, measured_w(readings, rules), np.nan)
@@ -188,21 +191,21 @@ def _before(memory: RuntimeMemory, string: Places, readings: Readings, rules: Ru
 
 
 def _loads(memory: RuntimeMemory, believed: Believed, is_open: Flags, rules: RuntimeRules) -> Loads:
-    configured = rules.nominal_w
-    if not np.isnan(configured).all():
-        layout = rules.layout
-        health = np.where(believed.soh_frac > 0.0, believed.soh_frac, 1.0)
-        total = np.bincount(layout.string_of, health, len(layout.strings))
-        configured = shared_w(rules, total / np.diff(layout.first), is_open)
     with np.errstate(invalid="ignore"):
         now = ~np.isnan(memory.began_s) & (memory.load_at_s >= memory.began_s)
         now &= memory.at_s - memory.load_at_s <= STALE_LOAD_S
+    configured = rules.nominal_w
+    if not now.all() and not np.isnan(configured).all():
+        first = rules.layout.first
+        health = np.where(believed.soh_frac > 0.0, believed.soh_frac, 1.0)
+        configured = shared_w(rules, np.add.reduceat(health, first[:-1]) / np.diff(first), is_open)
     return chosen_load(now, memory.load_w, configured, memory.load_w)
 
 
 def _due(memory: RuntimeMemory, loads: Loads, fresh: Flags, turned: Flags, rules: RuntimeRules) -> Flags:
     is_loaded = ~np.isnan(memory.began_s)
-    soon_s = np.clip(LOADED_EVERY_FRAC * np.nan_to_num(memory.string_s, nan=0.0), *rules.loaded_every_s)
+    least_s, most_s = rules.loaded_every_s
+    soon_s = np.fmin(np.fmax(LOADED_EVERY_FRAC * memory.string_s, least_s), most_s)  # NaN becomes the least
     every_s = np.where(is_loaded, soon_s, rules.idle_every_s)
     with np.errstate(invalid="ignore"):
         early = memory.at_s - memory.told_s < every_s

@@ -102,13 +102,14 @@ def learn(
     known = replace(known, charge_var=np.where(np.isnan(known.charge_var), charge_sd**2, known.charge_var))
     j_per_k = standing.shapes.j_per_k
     seconds = np.where(np.isnan(passed_s), loaded_s, np.minimum(passed_s, loaded_s))[row]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # scans may be next to no time apart
         added = discharge_a * seconds / (3600.0 * standing.ah)
         repeated = np.maximum(2.0 * ALIKE_DEPTH / added, 1.0)
     shift_v = SHIFT_DEPTH * np.clip(standing.left_frac, SHIFT_LEAST, 1.0) * per_left_v
     noise = (rules.rested_sd_v[string] ** 2 + (SHAPE_FRAC * per_excess_v) ** 2 + shift_v**2) * repeated
     drift = np.where(np.isfinite(added), DRIFT_SD**2 * added, 0.0)
-    heat_w = np.where(np.isfinite(cell_v), discharge_a * np.maximum(rested_v - cell_v, 0.0), 0.0)
+    with np.errstate(invalid="ignore"):
+        heat_w = np.where(np.isfinite(cell_v), discharge_a * np.maximum(rested_v - cell_v, 0.0), 0.0)
     warmer_k = known.warmer_k + np.where(is_watched[row] & np.isfinite(heat_w), heat_w * seconds / j_per_k[row], 0.0)
     known = replace(
         known,

@@ -1,12 +1,12 @@
 """Which load a prediction is for: the measured one, else what site.toml says of the dc bus, else the last one."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats, Readings
 from analytics.runtime.rules import RuntimeRules
 
@@ -25,7 +25,7 @@ class LoadFrom(IntEnum):
     MEASURED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Loads:
     """Watts of each string (S,), and `LoadFrom` of them (S,)."""
 

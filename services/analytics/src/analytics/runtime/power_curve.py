@@ -121,7 +121,7 @@ class PowerCurves:
         """Return the grid point below each power and the fraction of a step above it; both of the shape of cell_w."""
         with np.errstate(divide="ignore", invalid="ignore"):
             at = (np.log(cell_w) - self.first_ln_w[string]) / self.step_ln_w[string]
-        at = np.clip(np.nan_to_num(at, nan=0.0), 0.0, POINTS - 1.000001)
+        at = np.fmin(np.fmax(at, 0.0), POINTS - 1.000001)  # NaN becomes the first
         below = at.astype(np.intp)
         return below, at - below
 
@@ -135,7 +135,11 @@ class PowerCurves:
         below, part = self.place(string, cell_w)
         low, high = self.ln_s[string, below], self.ln_s[string, below + 1]
         seconds = np.exp(low + part * (high - low)) + 0.0 * cell_w
-        return np.asarray(seconds), np.asarray((low - high) / self.step_ln_w[string])
+        return np.asarray(seconds), self.exponent(string, below)
+
+    def exponent(self, string: Places, below: Places) -> Floats:
+        """Return the local exponent k of t ~ P^-k above a grid point; places of strings and points, any shape."""
+        return np.asarray((self.ln_s[string, below] - self.ln_s[string, below + 1]) / self.step_ln_w[string])
 
     def relative_sd(self, string: Places, cell_w: Floats) -> Floats:
         """Return the sd of these times as a fraction; it grows beyond the table."""

@@ -57,7 +57,7 @@ class Shapes:
             left_frac: charge that is left, any shape.
         """
         at = np.clip((left_frac - LOWEST_FRAC) * PER_FRAC, 0.0, SHAPE_POINTS - 1.000001)
-        below = np.nan_to_num(at, nan=0.0).astype(np.intp)
+        below = np.fmax(at, 0.0).astype(np.intp)  # NaN becomes a place, and stays in what is read there
         part = at - below
         low_v, low = self.rested_v[string, below], self.loss[string, below]
         return (
@@ -90,20 +90,29 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """When it ends: `column_s` (S, C) each column at its limit, `bus_s` (S,) the sum of all at its own."""
+    """When it ends.
+
+    Attributes:
+        column_s: (S, C) each column at its limit.
+        bus_s: (S,) the sum of all at its own, behind the wiring.
+        wiring_s: (S,) by how much that is earlier than without any wiring.
+    """
 
     column_s: Floats
     bus_s: Floats
+    wiring_s: Floats
 
 
-def project(columns: Columns, shapes: Shapes, load: tuple[Floats, Floats], limits: tuple[Floats, Floats]) -> Ends:
+def project(
+    columns: Columns, shapes: Shapes, load: tuple[Floats, Floats], limits: tuple[Floats, Floats, Floats]
+) -> Ends:
     """Return how long strings last.
 
     Args:
         columns: their cells.
         shapes: of their chemistries.
         load: watts of the whole string (S,), and for how many seconds it has been on (S,).
-        limits: volts of one cell (S,) and of the whole string (S,).
+        limits: volts of one cell (S,) and of the bus (S,), and ohms of the wiring between string and bus (S,).
 
     Returns:
         Seconds, 0 where a limit is passed already; NaN where an input is.
@@ -129,9 +138,11 @@ def project(columns: Columns, shapes: Shapes, load: tuple[Floats, Floats], limit
     cell_v = rested_v - string_a[:, None, :] * ohm
     stuck = np.minimum.accumulate(np.where(root < 0.0, -np.inf, np.inf), axis=1)  # after a collapse nothing comes back
     column_s = _first_below(np.minimum(cell_v, stuck[:, None, :]), limits[0][:, None], at_s[:, None, :])
-    bus_s = _first_below(np.minimum(string_v, stuck), limits[1], at_s)
+    bus_v = string_v - limits[2][:, None] * string_a
+    bus_s, without_s = (_first_below(np.minimum(v, stuck), limits[1], at_s) for v in (bus_v, string_v))
     unknown = np.where(np.isnan(power_w), np.nan, 0.0)
-    return Ends(np.where(columns.cells > 0.0, column_s, np.inf) + unknown[:, None], bus_s + unknown)
+    column_s = np.where(columns.cells > 0.0, column_s, np.inf)
+    return Ends(column_s + unknown[:, None], bus_s + unknown, without_s - bus_s)
 
 
 def _warmed(ohm: Floats, gone_ah: Floats, about_a: Floats, shapes: Shapes) -> Floats:

@@ -14,9 +14,11 @@ from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
 from analytics.runtime.projection import Shapes
 
-LOADED_EVERY_S: Final = (5.0, 20.0)
+LOADED_EVERY_S: Final = (5.0, 60.0)
 LOADED_EVERY_FRAC: Final = 0.02
 IDLE_EVERY_S: Final = 60.0
+WIRING_FRAC: Final = 0.005  # of the volts at which a UPS stops: installers allow cables and breaker up to 1 % …
+WIRING_PER_H: Final = 2.0  # … at the current of a short autonomy, A per Ah
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class RuntimeRules:
         rated_ah: (S,)
         end_v: (S,) limit of one electrochemical cell: the chemistry's cut-off with the string's overrides.
         bus_end_v: (S,) of the whole string: the UPS cut-off of its dc bus.
+        wiring_ohm: (S,) between string and UPS; nobody tells it, so half of the most that is usual. 0 where the bus
+            has no cut-off of its own: then the time is until the battery's limit.
         nominal_w: (S,) usual load of the dc bus; NaN where site.toml names none.
         curves: time against power of a healthy cell.
         shapes: of their discharges.
@@ -48,6 +52,7 @@ class RuntimeRules:
     rated_ah: Floats
     end_v: Floats
     bus_end_v: Floats
+    wiring_ohm: Floats
     nominal_w: Floats
     curves: PowerCurves
     shapes: Shapes
@@ -79,6 +84,7 @@ class RuntimeRules:
         on = [None if string.dcbus is None else dcbuses[string.dcbus] for string in strings]
         names = [string.dcbus or f"of string {string.id}" for string in strings]
         own_end_v = [np.nan if each is None or each.cutoff_v is None else each.cutoff_v for each in on]
+        bus_end_v = np.where(np.isnan(own_end_v), end_v * cells, own_end_v)
         curves, fits = _curves(strings, batteries)
         shapes = [cell_shape(string.chemistry) for string in strings]
         return cls(
@@ -87,7 +93,8 @@ class RuntimeRules:
             bus=np.array([list(dict.fromkeys(names)).index(name) for name in names], dtype=np.intp),
             rated_ah=rated_ah,
             end_v=end_v,
-            bus_end_v=np.where(np.isnan(own_end_v), end_v * cells, own_end_v),
+            bus_end_v=bus_end_v,
+            wiring_ohm=np.where(np.isnan(own_end_v), 0.0, WIRING_FRAC * bus_end_v / (WIRING_PER_H * rated_ah)),
             nominal_w=np.array([np.nan if each is None or each.load_w is None else each.load_w for each in on]),
             curves=PowerCurves.stacked(curves),
             shapes=Shapes.of(shapes, rated_ah),

@@ -1,10 +1,10 @@
 """Moments at which the charge is known from outside of the counting: full, kept full, empty, rested. Per unit; pure."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.current import FLOAT_DEADBAND_PER_AH, STILL_PER_AH, Flow
 from analytics.soc.inverse import Sight
@@ -24,7 +24,7 @@ REST_SD_FRAC: Final = 0.10  # a rested voltage that leaves more open is no ancho
 REST_FLAT_SD_FRAC: Final = 0.03  # … nor, on a flat curve, one that leaves this open
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Anchors:
     """What is known of units in this scan; (N,) each.
 

@@ -1,25 +1,23 @@
 """Counted charge and how its uncertainty grows: gain, zero of the sensor, gaps, losses, leaks that nobody sees."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 from analytics.soc import kalman
 from analytics.soc.capacity_belief import CapacityBelief
-from analytics.soc.current import Flow
 from analytics.soc.memory import REFERENCE_DEGC, Kalman, SocMemory
+from analytics.soc.owed import Interval
 from analytics.soc.polarisation import Polarised
 from analytics.soc.rules import SocRules
-from analytics.soc.scan_time import Passed
 
-LEAK_PER_AH: Final = 0.0002  # a soft short that nobody sees: 20 mA of 100 Ah
 LOSS_SD_PART: Final = 0.5  # of self-discharge, and of the charge that charging loses
 DOUBLES_K: Final = 10.0  # self-discharge
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Counted:
     """Belief after charge has moved and before the voltages are looked at; (N,) each."""
 
@@ -30,23 +28,20 @@ class Counted:
 
 
 def count(
-    memory: SocMemory, polar: Polarised, strings: tuple[Flow, Passed], capacity: CapacityBelief, rules: SocRules
+    memory: SocMemory, polar: Polarised, interval: Interval, capacity: CapacityBelief, rules: SocRules
 ) -> Counted:
     """Return the belief after the time that passed.
 
     Args:
-        memory: of the last scan.
+        memory: of the units as they were carried on last.
         polar: charge that moved.
-        strings: their currents, and the time that passed.
+        interval: since then.
         capacity: believed of the units.
         rules: of the site.
     """
-    flow, time = strings
     where = rules.layout.string_of
-    lost = rules.lost_per_s * time.dt_s[where] * np.exp2((polar.degc - REFERENCE_DEGC) / DOUBLES_K)
-    zero_a = np.where(flow.is_trusted & ~flow.is_open, rules.offset_a, 0.0)
-    unknown_a = np.hypot(zero_a, flow.blind_a) + LEAK_PER_AH * rules.string_ah
-    unknown_ah = (unknown_a * time.dt_s / 3600.0)[where]
+    lost = rules.lost_per_s * interval.s[where] * np.exp2((polar.degc - REFERENCE_DEGC) / DOUBLES_K)
+    unknown_ah = (interval.unknown_as / 3600.0)[where]
     given = np.maximum(-polar.moved_frac, 0.0)
     grown = unknown_ah / capacity.ah + LOSS_SD_PART * (lost + (1.0 - rules.coulombic_frac) * given)
     gain2 = capacity.sd_frac**2 + rules.gain_sd_frac**2

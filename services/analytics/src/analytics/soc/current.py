@@ -6,11 +6,12 @@ is counted until a step agrees again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.modes import Mode
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import StringPast, UnitPast
@@ -38,7 +39,7 @@ BOUNDS_PER_AH: Final[dict[Mode, tuple[float, float]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Flow:
     """Currents of one batch; (S,) each.
 
@@ -72,7 +73,7 @@ class Flow:
     read_a: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class ModeFlags:
     """What the strings' modes say; (S,) each, see `Flow`."""
 
@@ -85,14 +86,19 @@ class ModeFlags:
     @classmethod
     def of(cls, modes: Sequence[Mode]) -> "ModeFlags":
         """Return the flags of the strings' modes, in the order of the layout."""
-        bounds = np.array([BOUNDS_PER_AH[mode] for mode in modes])
-        return cls(
-            is_float=np.array([mode == "float" for mode in modes]),
-            is_open=np.array([mode == "open" for mode in modes]),
-            charges=np.array([mode in {"float", "boost", "recharge"} for mode in modes]),
-            low_per_ah=bounds[:, 0],
-            high_per_ah=bounds[:, 1],
-        )
+        return _flags_of(tuple(modes))
+
+
+@lru_cache(maxsize=16)  # the modes of a site change seldom, and are asked in every scan
+def _flags_of(modes: tuple[Mode, ...]) -> ModeFlags:
+    bounds = np.array([BOUNDS_PER_AH[mode] for mode in modes])
+    return ModeFlags(
+        is_float=np.array([mode == "float" for mode in modes]),
+        is_open=np.array([mode == "open" for mode in modes]),
+        charges=np.array([mode in {"float", "boost", "recharge"} for mode in modes]),
+        low_per_ah=bounds[:, 0],
+        high_per_ah=bounds[:, 1],
+    )
 
 
 def flow(

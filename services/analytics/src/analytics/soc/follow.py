@@ -14,12 +14,13 @@ from analytics.soc.counting import count
 from analytics.soc.current import Flow, ModeFlags, flow
 from analytics.soc.looking import look
 from analytics.soc.memory import SocEstimate, SocMemory, StringPast, UnitPast
+from analytics.soc.owed import Interval, with_scan, without
 from analytics.soc.polarisation import Polarised, polarise
 from analytics.soc.rules import SocRules
 from analytics.soc.scan_time import Passed, passed
 from analytics.soc.settling import estimate
 
-LOOK_S: Final = 5.0  # slower than that a rested voltage changes; charge is counted in every scan
+LOOK_S: Final = 5.0  # slower than that a rested voltage changes; what a scan adds to the charge is told at once
 
 
 def follow_soc(
@@ -36,31 +37,76 @@ def follow_soc(
     """
     unit, where = memory.unit, rules.layout.string_of
     time = passed(memory.string, readings.at_s, rules.gap_s)
-    cell_v = np.where(time.is_new[where], _finite(readings.unit_v) / rules.layout.cells_per_unit, np.nan)
+    cell_v = _finite(readings.unit_v) / rules.layout.cells_per_unit
+    newest_v = cell_v if time.is_new.all() else np.where(time.is_new[where], cell_v, unit.cell_v)
     said = ModeFlags.of(modes)
-    now = flow((memory.string, unit), (_finite(readings.discharge_a), cell_v), said, time, rules)
-    polar = polarise(memory, now, time, (_finite(readings.degc), readings.bleed_a, capacity.ah), rules)
+    now = flow((memory.string, unit), (_finite(readings.discharge_a), newest_v), said, time, rules)
     string = _string(memory.string, now, time, rules)
-    counted = count(memory, polar, (now, time), capacity, rules)
     after = replace(
         memory,
         string=string,
-        unit=_unit(memory.unit, np.where(time.is_new[where], cell_v, unit.cell_v), polar, rules),
+        unit=replace(unit, cell_v=newest_v),
+        owed=with_scan(memory.owed, now, time, readings.bleed_a, rules),
+    )
+    is_due = _due(string, time, now)
+    carried = is_due | _is_unusual(memory, time, now)
+    if carried.any():
+        after = _carried_on(after, readings, (now, time, carried, is_due), capacity, rules)
+    return after, estimate(after, now, capacity, rules)
+
+
+def _due(string: StringPast, time: Passed, now: Flow) -> Flags:
+    """Return whose volts are looked at in this scan (S,): not more often than they tell something new.
+
+    Strings whose scans are of the same moment are looked at together: all at once costs little more than one.
+    """
+    is_next = np.floor(time.at_s / LOOK_S) != np.floor(string.looked_s / LOOK_S)
+    return np.asarray(time.is_new & ~now.is_step & (time.is_gap | is_next))
+
+
+def _is_unusual(memory: SocMemory, time: Passed, now: Flow) -> Flags:
+    """Return for which strings (S,) this scan cannot be summed up with others: the current is another, or unknown."""
+    is_other = now.is_step | time.is_gap | ~now.is_trusted
+    if len(memory.owed.charges):
+        is_other = is_other | (now.is_charging != memory.owed.charges)
+    return np.asarray(time.is_new & is_other)
+
+
+def _carried_on(
+    memory: SocMemory,
+    readings: Readings,
+    strings: tuple[Flow, Passed, Flags, Flags],
+    capacity: CapacityBelief,
+    rules: SocRules,
+) -> SocMemory:
+    """Return the memory with units carried on to this scan by what is owed.
+
+    Args:
+        memory: with this scan owed.
+        readings: of this scan.
+        strings: their currents and times, whose units are carried on, and whose volts are looked at too, (S,) each.
+        capacity: believed of the units.
+        rules: of the site.
+    """
+    now, time, carried, is_due = strings
+    where, degc = rules.layout.string_of, _finite(readings.degc)
+    if not carried.all():
+        degc = np.where(carried[where], degc, np.nan)
+    interval = Interval.of(memory.owed, carried, readings.bleed_a, rules)
+    polar = polarise(memory, now, interval, (degc, capacity.ah), rules)
+    counted = count(memory, polar, interval, capacity, rules)
+    memory = replace(
+        memory,
+        unit=_unit(memory.unit, polar, rules),
         soc_frac=counted.soc_frac,
         sd_frac=counted.sd_frac,
         gain_cov=counted.gain_cov,
         kalman=counted.kalman,
+        owed=without(memory.owed, carried, rules),
     )
-    is_due = _due(string, time, now)
-    if is_due.any():
-        after = look(after, cell_v, polar, (now, time, is_due), rules)
-    return after, estimate(after, now, rules)
-
-
-def _due(string: StringPast, time: Passed, now: Flow) -> Flags:
-    """Return whose volts are looked at in this scan (S,): not more often than they tell something new."""
-    waited_s = time.at_s - string.looked_s
-    return time.is_new & ~now.is_step & (time.is_gap | ~(waited_s < LOOK_S))
+    if not is_due.any():
+        return memory
+    return look(memory, memory.unit.cell_v, polar, (now, time, is_due), rules)
 
 
 def _finite(values: Floats) -> Floats:
@@ -89,11 +135,10 @@ def _string(past: StringPast, now: Flow, time: Passed, rules: SocRules) -> Strin
     )
 
 
-def _unit(past: UnitPast, cell_v: Floats, polar: Polarised, rules: SocRules) -> UnitPast:
+def _unit(past: UnitPast, polar: Polarised, rules: SocRules) -> UnitPast:
     """Return what is remembered of the units."""
     return replace(
         past,
-        cell_v=cell_v,
         degc=polar.degc,
         v1_v=polar.v1_v,
         v2_v=polar.v2_v,

@@ -6,11 +6,11 @@ surface charge, or a current that nobody measures, may explain a voltage, it bec
 outside of it moves the estimate.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.counting import Counted
 from analytics.soc.curves import charge_at, place_of
@@ -31,7 +31,7 @@ CONTRADICTED_S: Final = 1800.0  # longer than lead dips at the onset of a discha
 SURFACE_BLIND: Final = 0.7  # above, right after charging, nothing is known of how much is surface
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Sight:
     """What the voltages of this scan tell of the charge; (N,) each.
 
@@ -47,7 +47,7 @@ class Sight:
     is_seen: Flags
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Doubt:
     """Why a voltage may not be the rested one; (N,) each.
 
@@ -89,7 +89,7 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
     return Sight(low, np.minimum(np.maximum(high, 0.0), 1.0), sd, np.isfinite(cell_v))
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Moved:
     """Belief after the voltages were seen; (N,) each, see `SocMemory`; `is_moved`: the voltage had a say."""
 

@@ -6,11 +6,11 @@ it from claiming a certainty it does not have. It corrects flat curves where the
 second opinion.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.curves import place_of, rested_v
 from analytics.soc.memory import REFERENCE_DEGC, Kalman
@@ -30,7 +30,7 @@ LARGEST_MOVE_FRAC: Final = 0.045  # of one scan
 KNOWN_SD_FRAC: Final = 0.10  # a flat curve tells a unit only near which of its steps it is
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Corrected:
     """The filter after a scan, and which units (N,) their voltage has moved."""
 
@@ -52,7 +52,8 @@ def predicted(
         slow_v: (N,) the circuit's slow voltage.
     """
     ss = kalman.ss + moved_frac * (moved_frac * gain2 - 2.0 * kalman.sg)
-    ss = (np.sqrt(np.maximum(ss, 0.0)) + grown_frac) ** 2
+    ss = np.maximum(ss, 0.0)
+    ss = ss + grown_frac * (2.0 * np.sqrt(ss) + grown_frac)  # of the sum of both sds
     noise = (SLOW_SD_FRAC * slow_v) ** 2 * (1.0 - decay2**2)
     return Kalman(
         soc_frac=_within(kalman.soc_frac - moved_frac),

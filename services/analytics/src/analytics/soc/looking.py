@@ -30,8 +30,9 @@ def look(
     """
     now, time, is_due = strings
     where, string = rules.layout.string_of, memory.string
-    due = is_due[where]
-    cell_v = np.where(due, cell_v, np.nan)
+    due, is_every = is_due[where], bool(is_due.all())
+    if not is_every:
+        cell_v = np.where(due, cell_v, np.nan)
     # The first look stands for no time; later ones for all since the last.
     since_s = np.where(is_due & ~np.isnan(string.looked_s), np.maximum(time.at_s - string.looked_s, 0.0), 0.0)
     time = replace(time, dt_s=since_s, is_new=is_due)
@@ -45,20 +46,27 @@ def look(
     second = kalman.corrected(memory.kalman, cell_v, polar, may, dt_s, rules)
     known = anchors.found(memory, cell_v, seen, polar, (now, time), rules)
     settled = settle(first, second, replace(known, held=known.held & due), rules)
+    source = source_of(settled, known, is_trusted, rules)
+    taken, given = memory.unit.taken_frac, memory.unit.given_frac
+    if known.is_full.any():
+        taken, given = np.where(known.is_full, 0.0, taken), np.where(known.is_full, 0.0, given)
+    anchored_at_s = memory.anchored_at_s
+    if settled.is_anchor.any():
+        anchored_at_s = np.where(settled.is_anchor, time.at_s[where], anchored_at_s)
     return replace(
         memory,
         string=replace(string, looked_s=np.where(is_due, time.at_s, string.looked_s)),
         unit=replace(
             memory.unit,
             full_s=known.full_s,
-            taken_frac=np.where(known.is_full, 0.0, memory.unit.taken_frac),
-            given_frac=np.where(known.is_full, 0.0, memory.unit.given_frac),
+            taken_frac=taken,
+            given_frac=given,
         ),
         soc_frac=settled.soc_frac,
         sd_frac=settled.sd_frac,
         gain_cov=settled.gain_cov,
         kalman=settled.kalman,
-        source=np.where(due, source_of(settled, known, is_trusted, rules), memory.source),
-        anchored_at_s=np.where(settled.is_anchor, time.at_s[where], memory.anchored_at_s),
+        source=source if is_every else np.where(due, source, memory.source),
+        anchored_at_s=anchored_at_s,
         held=known.held,
     )

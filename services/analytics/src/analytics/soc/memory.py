@@ -1,12 +1,13 @@
 """What the estimate of the next scan depends on, and what is told of this one; all of it frozen arrays."""
 
-from dataclasses import dataclass
+from dataclasses import field
 from enum import IntEnum
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Codes, Flags, Floats
 from analytics.soc.rules import SocRules
 
@@ -33,7 +34,7 @@ class Source(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class StringPast:
     """What was last seen of each string.
 
@@ -65,7 +66,7 @@ class StringPast:
     unsettled: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class UnitPast:
     """What was last seen of each unit, and what currents have left in it.
 
@@ -90,7 +91,32 @@ class UnitPast:
     given_frac: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
+class Owed:
+    """What has happened since units were carried on last; all empty in the memory of a version that had none.
+
+    Attributes:
+        s: (S,) time.
+        moved_as: (S,) charge that left the string, ampere seconds.
+        unknown_as: (S,) by how much that may be wrong because nobody saw it: zero of the sensor, gaps, leaks.
+        charges: (S,) whether the charger was at work.
+        bleed_as: (N,) charge that the units' bleeds took beside it.
+    """
+
+    s: Floats
+    moved_as: Floats
+    unknown_as: Floats
+    charges: Flags
+    bleed_as: Floats
+
+    @classmethod
+    def nothing(cls, strings: int = 0, units: int = 0) -> Self:
+        """Return what is owed before the first scan."""
+        zero = np.zeros(strings)
+        return cls(zero, zero, zero, np.zeros(strings, dtype=np.bool_), np.zeros(units))
+
+
+@checked_frozen
 class Kalman:
     """A filter over charge and slow voltage that knows of two errors it must not correct: gain and table.
 
@@ -118,7 +144,7 @@ class Kalman:
         return cls(soc_frac.copy(), zero, sd_frac**2, zero, zero, zero, zero, zero)
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class SocMemory:
     """What the next scan starts from.
 
@@ -132,6 +158,7 @@ class SocMemory:
         source: (N,) of the last estimate.
         anchored_at_s: (N,) event time of the last anchor; NaN without.
         held: (N,) full and kept full by its charger.
+        owed: what has happened since the units were carried on.
     """
 
     string: StringPast
@@ -143,6 +170,7 @@ class SocMemory:
     source: Codes
     anchored_at_s: Floats
     held: Flags
+    owed: Owed = field(default_factory=Owed.nothing)
 
     @classmethod
     def empty(cls, rules: SocRules) -> Self:
@@ -181,6 +209,7 @@ class SocMemory:
             source=np.zeros(units, dtype=np.uint8),
             anchored_at_s=np.full(units, np.nan),
             held=np.zeros(units, dtype=np.bool_),
+            owed=Owed.nothing(strings, units),
         )
 
 
@@ -201,7 +230,7 @@ def _no_past(strings: int) -> StringPast:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class SocEstimate:
     """What is told.
 

@@ -5,17 +5,17 @@ with hysteresis moves with the charge that flows. Surface charge comes with char
 within hours and with the first per cents of a discharge.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
 from analytics.soc.current import Flow
 from analytics.soc.curves import place_of
 from analytics.soc.memory import REFERENCE_DEGC, SocMemory
+from analytics.soc.owed import Interval
 from analytics.soc.rules import SocRules
-from analytics.soc.scan_time import Passed
 
 KELVIN: Final = 273.15
 BRANCH_PER_FRAC: Final = 20.0  # a branch changes over about 5 % of charge
@@ -25,12 +25,12 @@ COLDEST_DEGC: Final = -30.0  # resistances beyond are not believed to grow furth
 WARMEST_DEGC: Final = 70.0
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Polarised:
     """State of every unit's slow voltages at this scan; (N,) each, volts per cell, positive in discharge.
 
     Attributes:
-        moved_frac: charge that left since the last scan, as part of capacity; negative in charge.
+        moved_frac: charge that left in the interval, as part of capacity; negative in charge.
         drop_v: at once.
         v1_v, v2_v: slower.
         decay2: what is left of `v2_v` after the time that passed.
@@ -57,32 +57,32 @@ class Polarised:
 
 
 def polarise(
-    memory: SocMemory, flow: Flow, time: Passed, own: tuple[Floats, Floats, Floats], rules: SocRules
+    memory: SocMemory, flow: Flow, interval: Interval, own: tuple[Floats, Floats], rules: SocRules
 ) -> Polarised:
     """Return the slow voltages after the time that passed.
 
     Args:
-        memory: of the last scan.
-        flow: currents of the strings.
-        time: that passed.
-        own: of each unit (N,): temperature, NaN without; current of its bleed; capacity in Ah.
+        memory: of the units as they were carried on last.
+        flow: currents of the strings in this scan.
+        interval: since then.
+        own: of each unit (N,): temperature, NaN without; capacity in Ah.
         rules: of the site.
     """
-    read_degc, bleed_a, capacity_ah = own
+    read_degc, capacity_ah = own
     unit, where = memory.unit, rules.layout.string_of
     degc = np.where(np.isnan(read_degc), unit.degc, read_degc)
-    hours = (time.dt_s / 3600.0)[where]
-    mean_a = flow.mean_a[where] + bleed_a
+    hours = (interval.s / 3600.0)[where]
+    mean_a = interval.mean_a[where] + interval.bleed_a
     moved = mean_a * hours / capacity_ah
     moved = np.where(moved < 0.0, moved * rules.coulombic_frac, moved)
-    rate = (flow.now_a[where] + bleed_a) / rules.rated_ah
+    rate = (flow.now_a[where] + interval.bleed_a) / rules.rated_ah
     mean_rate = mean_a / rules.rated_ah
     place = place_of(rules.curve_of, memory.soc_frac)
     grown = resistance_factor(degc, rules.arrhenius_k)
     r0, r1, r2 = (
         table.take(place) * grown for table in (rules.curves.r0_ohm_ah, rules.curves.r1_ohm_ah, rules.curves.r2_ohm_ah)
     )
-    decay1, decay2 = np.exp(-time.dt_s / rules.tau1_s)[where], np.exp(-time.dt_s / rules.tau2_s)[where]
+    decay1, decay2 = np.exp(-interval.s / rules.tau1_s)[where], np.exp(-interval.s / rules.tau2_s)[where]
     branch_left = 1.0 / (1.0 + BRANCH_PER_FRAC * np.abs(moved))  # exp(-x) for the small steps of scans
     ohm_ah = r0 + r1 + r2
     return Polarised(
@@ -98,7 +98,7 @@ def polarise(
         rate_per_h=rate,
         degc=degc,
         branch=branch_left * unit.branch + (1.0 - branch_left) * np.sign(moved),
-        surface=_surface(unit.surface, flow, time, moved, rules),
+        surface=_surface(unit.surface, flow, interval.s, moved, rules),
     )
 
 
@@ -115,10 +115,10 @@ def resistance_factor(degc: Floats, arrhenius_k: Floats) -> Floats:
     return np.asarray(np.exp(arrhenius_k * (1.0 / kelvin - 1.0 / (REFERENCE_DEGC + KELVIN))))
 
 
-def _surface(surface: Floats, flow: Flow, time: Passed, moved: Floats, rules: SocRules) -> Floats:
+def _surface(surface: Floats, flow: Flow, passed_s: Floats, moved: Floats, rules: SocRules) -> Floats:
     """Return how much surface charge is left (N,)."""
     where = rules.layout.string_of
-    left = np.exp(-time.dt_s / np.where(flow.is_charging, SURFACE_RISE_S, rules.surface_s))[where]
+    left = np.exp(-passed_s / np.where(flow.is_charging, SURFACE_RISE_S, rules.surface_s))[where]
     charged = flow.is_charging[where]
     fallen = surface * left / (1.0 + np.maximum(moved, 0.0) / SURFACE_DISCHARGE_FRAC)
-    return np.where(charged, 1.0 - (1.0 - surface) * left, fallen)
+    return np.where(charged, surface + (1.0 - surface) * (1.0 - left), fallen)

@@ -14,6 +14,9 @@ from analytics.soc.curves import PLACES, CurveOf, Curves
 
 MONTH_S: Final = 30.0 * 86_400.0
 NEVER_S: Final = 1e12
+UNKNOWN_SD_FRAC: Final = 0.25
+UNKNOWN_FLAT_SD_FRAC: Final = 0.10
+DOUBLED_FRAC: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class SocRules:
         string_ah: (S,) the same of the string.
         middle_ohm_ah: (S,) resistance that answers at once, in the middle of the curve.
         is_flat: (N,) its voltage tells nothing in the middle.
+        has_flat: any is.
+        doubled_frac: (N,) how much of what two filters disagree by makes the estimate less sure.
+        unknown_sd_frac: (N,) told with less certainty, a charge would only mislead.
         ocv_sd_v, hysteresis_v, surface_v: (N,) see `EstimateProfile`.
         table_v2: (N,) variance of a rested voltage about its branch of the curve.
         surface_s: (S,) the same.
@@ -73,6 +79,9 @@ class SocRules:
     string_ah: Floats
     middle_ohm_ah: Floats
     is_flat: Flags
+    has_flat: bool
+    doubled_frac: Floats
+    unknown_sd_frac: Floats
     ocv_sd_v: Floats
     hysteresis_v: Floats
     table_v2: Floats
@@ -126,6 +135,8 @@ class SocRules:
         kind = np.array([kinds.index(each.estimate) for each in chosen], dtype=np.intp)
         ah = np.array([rated_ah[string] for string in layout.strings], dtype=np.float64)
 
+        is_flat = np.array([chemistry.estimate.curve == "flat" for chemistry in chosen])[layout.string_of]
+
         def each(name: str) -> Floats:
             return np.array([attrgetter(name)(chemistry) for chemistry in chosen], dtype=np.float64)
 
@@ -139,7 +150,10 @@ class SocRules:
             rated_ah=ah[layout.string_of],
             string_ah=ah,
             middle_ohm_ah=curves.r0_ohm_ah[kind * PLACES + PLACES // 2],
-            is_flat=np.array([chemistry.estimate.curve == "flat" for chemistry in chosen])[layout.string_of],
+            is_flat=is_flat,
+            has_flat=bool(is_flat.any()),
+            doubled_frac=np.where(is_flat, 0.0, DOUBLED_FRAC),
+            unknown_sd_frac=np.where(is_flat, UNKNOWN_FLAT_SD_FRAC, UNKNOWN_SD_FRAC),
             ocv_sd_v=unit("estimate.ocv_sd_v"),
             hysteresis_v=unit("estimate.hysteresis_v"),
             table_v2=unit("estimate.ocv_sd_v") ** 2 + 0.25 * unit("estimate.hysteresis_v") ** 2,

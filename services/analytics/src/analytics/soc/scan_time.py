@@ -1,10 +1,10 @@
 """How much event time has passed since each string's last scan. Pure; repeated and out-of-order scans pass no time."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.memory import Counts, StringPast
 
@@ -12,7 +12,7 @@ LONG_GAP_S: Final = 900.0  # a discharge and its whole recharge do not fit into 
 BEHIND_SCANS: Final = 5  # so many in a row, each newer than the one before: the clock was set back
 
 
-@dataclass(frozen=True, slots=True)
+@checked_frozen
 class Passed:
     """What one batch of scans says of time; all (S,).
 
@@ -39,6 +39,12 @@ def passed(past: StringPast, at_s: Floats, gap_s: float) -> Passed:
     A clock that was set back shows as several scans in a row that are older than the newest, each newer than the one
     before: they are then taken as the new time. What happened in between is unknown, as in a gap.
     """
+    step_s = at_s - past.at_s
+    if (step_s > 0.0).all():  # as in almost every batch; what follows would find the same
+        every = np.ones(len(at_s), dtype=np.bool_)
+        never_s, none_behind = np.full(len(at_s), -np.inf), np.zeros_like(past.behind)
+        is_long = step_s > max(gap_s, LONG_GAP_S)
+        return Passed(step_s, every, step_s > gap_s, is_long, at_s, never_s, none_behind)
     is_here = np.isfinite(at_s)
     is_first = is_here & np.isnan(past.at_s)
     step_s = np.where(is_first, 0.0, at_s - past.at_s)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import exp, isnan, nan
 from typing import Final, Self
 
 import numpy as np
@@ -135,31 +135,30 @@ def _at_rest(
     findings: list[CapacityFinding],
     rules: SohRules,
 ) -> SohMemory:
-    at_s, float_a, waiting = memory.at_s.copy(), memory.float_a.copy(), list(memory.waiting)
+    at_s, float_a, waiting = memory.at_s.tolist(), memory.float_a.tolist(), list(memory.waiting)
     for place, (mode, scan_s, current_a) in enumerate(
         zip(modes, readings.at_s.tolist(), readings.discharge_a.tolist(), strict=True)
     ):
         if isnan(scan_s) or mode.at_s != scan_s or scan_s <= at_s[place]:
             continue
         if mode.mode == "float" and not isnan(current_a):
-            float_a[place] = _mean(float(float_a[place]), current_a, scan_s - float(at_s[place]))
+            float_a[place] = _mean(float_a[place], current_a, scan_s - at_s[place])
         at_s[place] = scan_s
         watch = waiting[place]
         if watch is None:
             continue
         span = rules.layout.span(place)
-        offset_a = 0.0 if isnan(float_a[place]) else float(float_a[place])
+        offset_a = 0.0 if isnan(float_a[place]) else float_a[place]
         cell_v = readings.unit_v[span] / rules.layout.cells_per_unit[span]
         scan = RestScan(scan_s, current_a - offset_a, cell_v, readings.degc[span])
         waiting[place], finding = follow_rest(watch, scan, mode, rules.layout.strings[place], rules.strings[place])
         if finding is not None:
             findings.append(finding.only_sure())
-    known_s = at_s[~np.isnan(at_s)]
-    now_s = float(known_s.max()) if len(known_s) else nan
-    return SohMemory(memory.learned, tuple(waiting), float_a, at_s, now_s, memory.lives)
+    now_s = max((each for each in at_s if not isnan(each)), default=nan)
+    return SohMemory(memory.learned, tuple(waiting), np.array(float_a), np.array(at_s), now_s, memory.lives)
 
 
 def _mean(old: float, new: float, dt_s: float) -> float:
     if isnan(old) or isnan(dt_s):
         return new
-    return old + (1.0 - float(np.exp(-dt_s / OFFSET_S))) * (new - old)
+    return old + (1.0 - exp(-dt_s / OFFSET_S)) * (new - old)
