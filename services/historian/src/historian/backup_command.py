@@ -9,7 +9,7 @@ import typer
 from cellkeeper import __version__
 from cellkeeper.backup.book import BackupBook, FileEntry
 from cellkeeper.backup.errors import BackupFailedError
-from cellkeeper.backup.learned import copy_learned
+from cellkeeper.backup.learned import StateFolders, copy_learned
 from cellkeeper.backup.place import BackupPlace, Draft
 from cellkeeper.backup.site_archive import write_archive
 from cellkeeper.contract.moment import from_ms, to_ms
@@ -35,12 +35,22 @@ State = Annotated[
     typer.Option("--state", envvar="CELLKEEPER_STATE_DIR", help="where services keep their state; else SITE/state"),
 ]
 
+Apart = Annotated[
+    Path | None,
+    typer.Option(
+        "--apart",
+        envvar="CELLKEEPER_APART_DIR",
+        help="holds the state folders, by name, of services that share none with the historian, as containers do",
+    ),
+]
+
 
 def backup(  # noqa: PLR0913  # options of a command line, each with a default
     site: Annotated[Path, typer.Argument(help="the site's folder, as `cellkeeper init` made it")],
     to: Place,
     *,
     state: State = None,
+    apart: Apart = None,
     store: Annotated[Kind, typer.Option(envvar="CELLKEEPER_STORE", help="where history is")] = "embedded",
     url: Annotated[
         str, typer.Option(help="where the historian answers; asked when history is in InfluxDB")
@@ -64,7 +74,7 @@ def backup(  # noqa: PLR0913  # options of a command line, each with a default
     where = state or folder.state
     with place.drafting(now, kind) as draft:
         files = [] if kind is None else _history(kind, where, url, draft, now)
-        learned = [] if kind is None else list(copy_learned(where, draft))
+        learned = [] if kind is None else list(copy_learned(StateFolders(where, apart), draft))
         archive = None if only == "history" else write_archive(site, draft, encrypt)
         book = BackupBook(
             made_by=__version__,
