@@ -8,7 +8,8 @@ from cellkeeper.contract.channels import COMMAND
 from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
 from cellkeeper.testing.clock import ManualClock
-from service_room import BEGIN_MS, Room, running_room, site_of, until
+from cellkeeper.testing.patience import until
+from service_room import BEGIN_MS, Room, running_room, site_of
 from test_analytics_broker import floating, outage
 
 METHOD = "capacity {test}, 3 h to 1.80 V"  # braces: a method is text, never a pattern
@@ -27,7 +28,7 @@ def refusal(outcome: dict) -> str:
 
 
 async def mode_is(room: Room, mode: str) -> None:
-    await until(lambda: room.modes and room.modes[-1]["mode"] == mode, f"mode {mode}", 60.0)
+    await until(lambda: room.modes and room.modes[-1]["mode"] == mode, f"mode {mode}")
 
 
 async def test_an_announced_test_is_the_mode_the_record_and_the_dossier(broker, tmp_path):
@@ -36,11 +37,11 @@ async def test_an_announced_test_is_the_mode_the_record_and_the_dossier(broker, 
         await mode_is(room, "float")
         assert (await room.ask("announce_test", **PLAN))["kind"] == "applied"
         await outage(room)
-        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier", 120.0)
+        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier")
         modes = [told["mode"] for told in room.modes]
         assert "discharge" not in modes
         assert any(METHOD in told["why"] for told in room.modes if told["mode"] == "test")
-        await until(lambda: "test.ended" in room.kinds(), "its end is told", 60.0)
+        await until(lambda: "test.ended" in room.kinds(), "its end is told")
         await mode_is(room, "recharge")
         (announced,) = (event for event in room.events if event["kind"] == "test.announced")
         assert METHOD in announced["text"]
@@ -62,14 +63,14 @@ async def test_an_announced_test_asks_nobody_for_anything(broker, tmp_path):
         ears = Session(address=BrokerAddress("127.0.0.1", broker.port), client_id="ears")
         ears.subscribe(COMMAND.filter(site="hh1"), lambda message: asked.append(message.topic))
         listening = asyncio.create_task(ears.run(), name="ears")
-        await until(lambda: ears.is_up, "a link of its own", 60.0)
+        await until(lambda: ears.is_up, "a link of its own")
         await room.ask("announce_test", **PLAN)
-        await until(lambda: asked, "it hears commands", 60.0)
+        await until(lambda: asked, "it hears commands")
         await outage(room)
-        await until(lambda: "test.ended" in room.kinds(), "the whole test", 60.0)
+        await until(lambda: "test.ended" in room.kinds(), "the whole test")
         await room.ask("announce_test", **PLAN | {"method": "a second one"})  # commands in order: nothing is under way
         own = COMMAND.topic(site="hh1", service="analytics", name="announce_test", issuer="bms")
-        await until(lambda: len(asked) >= 2, "both of our own", 60.0)
+        await until(lambda: len(asked) >= 2, "both of our own")
         listening.cancel()
     assert set(asked) == {own}
 
@@ -84,7 +85,7 @@ async def test_a_test_ends_when_it_is_said_and_the_next_discharge_is_an_outage(b
         await room.scans(10, floating, 0.05)
         await mode_is(room, "float")
         await outage(room)
-        await until(lambda: list((tmp_path / "state/analytics/events").glob("s1_*_outage.json")), "a record", 60.0)
+        await until(lambda: list((tmp_path / "state/analytics/events").glob("s1_*_outage.json")), "a record")
 
 
 async def test_a_test_that_takes_longer_than_planned_is_one_no_more(broker, tmp_path):
@@ -157,13 +158,13 @@ async def test_modules_whose_addresses_change_places_take_their_cells_along(brok
     async with running_room(tmp_path / "state", broker.port, clock=clock) as room:
         for cell in range(1, 9):
             room.module(f"M-{cell}00", cell)
-        await until(lambda: len(room.analytics.book.ledger.seats) == 8, "modules", 60.0)
+        await until(lambda: len(room.analytics.book.ledger.seats) == 8, "modules")
         await room.scans(130, floating, 0.05)
         marks = room.analytics.engine.memory.soh.lives.tolist()
         room.module("M-200", 5)
         room.module("M-500", None)
         room.module("M-500", 2)
-        await until(lambda: "cell.moved" in room.kinds(), "it is told", 60.0)
+        await until(lambda: "cell.moved" in room.kinds(), "it is told")
         (told,) = (event for event in room.events if event["kind"] == "cell.moved")
         assert "cell 5 of s1 is now cell 2 of s1" in told["text"]
         assert "cellkeeper cells exchange" in told["text"]
@@ -176,7 +177,7 @@ async def test_modules_whose_addresses_change_places_take_their_cells_along(brok
     async with running_room(tmp_path / "state", broker.port, clock=clock) as room:
         room.seq = seq
         await room.scans(5, floating, 0.05)
-        await until(lambda: len(room.analytics.book._heard) == 8, "retained modules", 60.0)
+        await until(lambda: len(room.analytics.book._heard) == 8, "retained modules")
         await asyncio.sleep(0)
         assert room.analytics.book.ledger.present(("s1", 2)).cell == "s1/5/1"
         assert room.analytics.engine.memory.soh.lives.tolist() == after
@@ -216,5 +217,5 @@ async def test_a_ledger_that_cannot_be_read_is_told_and_begins_anew(broker, tmp_
     (tmp_path / "state/analytics").mkdir(parents=True)
     (tmp_path / "state/analytics/learned.cells.json").write_text("{")
     async with running_room(tmp_path / "state", broker.port) as room:
-        await until(lambda: "cell.ledger_lost" in room.kinds(), "it is told", 60.0)
+        await until(lambda: "cell.ledger_lost" in room.kinds(), "it is told")
         assert room.analytics.book.ledger.present(("s1", 1)).cell == "s1/1/1"

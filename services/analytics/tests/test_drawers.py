@@ -9,8 +9,8 @@ import pytest
 from analytics import drawers as module
 from analytics.dossier.record_file import save_record
 from analytics.drawers import Drawers, many
+from cellkeeper.testing.patience import until
 from dossier_room import Room, basis_of
-from service_room import until
 
 FEW = Room(units=6, samples=60)
 
@@ -61,7 +61,7 @@ async def test_a_child_that_is_killed_is_followed_by_another(tmp_path: Path, rec
     async with asyncio.timeout(300.0):
         first = asyncio.create_task(drawers.draw(records[0]))
         second = asyncio.create_task(drawers.draw(records[1]))
-        await until(children, "a child", 120.0)
+        await until(children, "a child")
         for pid in children():
             os.kill(pid, signal.SIGKILL)
         assert "its process ended with -9" in (await first).failed
@@ -73,18 +73,18 @@ async def test_one_that_hangs_is_ended(tmp_path: Path, records: list[Path], monk
     drawers = Drawers(tmp_path / "out", most=1)
     async with asyncio.timeout(300.0):
         assert "not drawn within" in (await drawers.draw(records[0])).failed
-        await until(lambda: not children(), "no child any more", 120.0)
+        await until(lambda: not children(), "no child any more")
 
 
 async def test_who_is_cancelled_leaves_no_child(tmp_path: Path, records: list[Path]):
     drawers = Drawers(tmp_path / "out", most=2)
     async with asyncio.timeout(300.0):
         tasks = [asyncio.create_task(drawers.draw(record)) for record in records]
-        await until(lambda: len(children()) == 2, "two children", 120.0)
+        await until(lambda: len(children()) == 2, "two children")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await until(lambda: not children(), "no child any more", 120.0)
+        await until(lambda: not children(), "no child any more")
 
 
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, records: list[Path]):

@@ -10,7 +10,8 @@ from analytics.discharge.record import DischargeRecord
 from analytics.dossier.record_file import load_record
 from cellkeeper.contract.channels import BACKFILL
 from cellkeeper.testing.broker import running_broker
-from service_room import BEGIN_MS, FLOAT_V, Room, running_room, until
+from cellkeeper.testing.patience import until
+from service_room import BEGIN_MS, FLOAT_V, Room, running_room
 
 FLOAT, LOAD, AFTER = 70, 200, 90
 LENGTH = FLOAT + LOAD + AFTER
@@ -58,7 +59,7 @@ def the_record(folder: Path) -> DischargeRecord:
 async def seen_whole(broker, folder: Path) -> DischargeRecord:
     async with running_room(folder, broker.port) as room:
         await live(room, 1, LENGTH)
-        await until(lambda: list((folder / "analytics/events").glob("s1_*.json")), "the record", 60.0)
+        await until(lambda: list((folder / "analytics/events").glob("s1_*.json")), "the record")
     return the_record(folder)
 
 
@@ -84,11 +85,11 @@ async def test_a_discharge_with_a_gap_is_recorded_as_if_all_of_it_had_been_seen(
         await live(room, last + 1, last + 3)
         missed = list(range(first, last + 1))
         late(room, [*missed[:9], *missed[:5], *missed[9:], *missed])  # some come twice
-        await until(lambda: caught_up(room), "all late scans", 120.0)
+        await until(lambda: caught_up(room), "all late scans")
         await live(room, last + 4, LENGTH)
-        await until(lambda: list((folder / "analytics/events").glob("s1_*.json")), "the record", 60.0)
+        await until(lambda: list((folder / "analytics/events").glob("s1_*.json")), "the record")
         assert room.analytics.late.catch_up.counts["taken"] == len(missed)
-        await until(lambda: room.modes[-1]["mode"] == "recharge", "the live mode", 60.0)
+        await until(lambda: room.modes[-1]["mode"] == "recharge", "the live mode")
     record = the_record(folder)
     assert record.moved_ah == pytest.approx(whole.moved_ah, rel=1e-6)
     for name in ("kind", "began_s", "ended_s", "ended_by", "scans", "missing_s"):
@@ -104,11 +105,11 @@ async def test_a_discharge_that_began_and_ended_unseen_is_told_and_its_mode_is_n
         await live(room, last + 1, last + 3)
         told = len(room.modes)
         late(room, list(range(first, last + 1)))
-        await until(lambda: "discharge.ended" in room.kinds(), "it is told", 120.0)
+        await until(lambda: "discharge.ended" in room.kinds(), "it is told")
         (event,) = (each for each in room.events if each["kind"] == "discharge.ended")
         assert "came to light with" in event["text"]
         assert "discharge" not in {mode["mode"] for mode in room.modes[told:]}
-        await until(lambda: list((tmp_path / "analytics/events").glob("s1_*.json")), "the record", 60.0)
+        await until(lambda: list((tmp_path / "analytics/events").glob("s1_*.json")), "the record")
         assert any("came later" in note for note in the_record(tmp_path).notes)
 
 
@@ -123,12 +124,12 @@ async def test_scans_in_any_order_break_nothing_and_no_time_is_counted_twice(bro
         late(room, seconds)
         room.gateway.publish("cellkeeper/v1/hh1/string/s1/backfill", b"{", qos=1)
         late(room, [last])
-        await until(lambda: caught_up(room), "an end", 120.0)
+        await until(lambda: caught_up(room), "an end")
         await live(room, last + 4, LENGTH)
         counts = room.analytics.late.catch_up.counts
         assert counts["taken"] + counts["needless"] + counts["repeated"] >= 1
         assert room.analytics.refusals.count == 1
-        await until(lambda: room.modes[-1]["mode"] == "recharge", "the live side goes on", 60.0)
+        await until(lambda: room.modes[-1]["mode"] == "recharge", "the live side goes on")
     records = [load_record(path).record for path in (tmp_path / "gap/analytics/events").glob("s1_*.json")]
     assert all(record.moved_ah <= 1.001 * whole.moved_ah for record in records)
 
@@ -141,7 +142,7 @@ async def test_late_scans_without_a_gap_are_needless_and_change_nothing(broker, 
         publish(room, 41)
         await room.clock.advance(1.0)
         publish(room, 42)
-        await until(lambda: room.analytics.intake.counts["taken"] == 42, "the next live scans", 60.0)
+        await until(lambda: room.analytics.intake.counts["taken"] == 42, "the next live scans")
         assert caught_up(room)
         assert room.analytics.late.catch_up.counts == {"taken": 0, "needless": 0, "repeated": 0, "dropped": 0}
         assert room.analytics.engine.memory.recorder.strings[0].running is None
@@ -157,4 +158,4 @@ async def test_a_gap_that_nothing_fills_is_given_up(broker, tmp_path):
         assert catch_up.step(5, 1e12) == [], "long after"
         assert caught_up(room)
         await live(room, 83, 90)
-        await until(lambda: room.modes[-1]["mode"] in {"float", "discharge"}, "the live side", 60.0)
+        await until(lambda: room.modes[-1]["mode"] in {"float", "discharge"}, "the live side")
