@@ -17,8 +17,8 @@ import orjson
 
 DRAW_DEADLINE_S: Final = 600.0  # a dossier of 512 units takes some 10 s of a small server, and others may need it
 END_S: Final = 10.0  # for a child that has nothing to do any more
-PAPERS_EACH: Final = 64  # then a new one: whatever libraries leave behind stays small
-MOST: Final = 4  # children at once: each takes 170 MB for 240 units
+PAPERS_EACH: Final = 16  # then a new one: whatever libraries leave behind stays small
+MOST: Final = 3  # children at once: each takes 200 MB for 240 units, and the service may have 1 GB in all
 MAX_ANSWER: Final = 1 << 20
 
 

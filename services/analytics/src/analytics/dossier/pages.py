@@ -58,7 +58,8 @@ def document_of(dossier: Dossier) -> Document:
     """Return the document of a dossier."""
     record, context = dossier.basis.record, dossier.basis.context
     zone = zone_of(context.timezone)
-    what = (record.method or "Capacity test") if record.kind == "test" else "Outage"
+    test = f"Test ({record.method})" if record.method else "Capacity test"
+    what = test if record.kind == "test" else "Outage"
     name = context.string_name or record.string
     return Document(
         title=f"Discharge dossier: {name}",
