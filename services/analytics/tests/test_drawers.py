@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ def records(tmp_path: Path) -> list[Path]:
 
 
 def children() -> set[int]:
-    """Return the ids of the children of this process that draw."""
+    """Return the ids of the children of this process that draw; one may be gone while it is looked at."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            if b"analytics.dossier" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.add(int(pid))
+        with suppress(OSError):
+            for pid in (task / "children").read_text().split():
+                if b"analytics.dossier" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
     return found
 
 

@@ -23,7 +23,7 @@ from analytics.dossier.record_file import load_record
 
 MEMORY_MB: Final = 2048  # address space; what a dossier of 240 units takes is about a third
 
-GIVES_WAY: Final = 10  # niceness: scans, estimates and history come first
+GIVES_WAY: Final = 5  # niceness: scans, estimates and history come first, and a busy machine still draws
 
 
 def main(arguments: list[str] | None = None) -> int:
