@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import termios
 import time
@@ -19,6 +20,7 @@ from cellkeeper.cli.site_feed import feeding
 from cellkeeper.cli.site_view import SiteView
 from cellkeeper.cli.suite_run import stop_on_signals, until
 from cellkeeper.cli.watch_picture import Look, by_need, picture
+from cellkeeper.contract.identity import ID_PATTERN
 from cellkeeper.contract.site_file import load_site
 from cellkeeper.runtime.session import Session
 
@@ -29,7 +31,9 @@ SETTLED_S: Final = 2.5  # after the first scan: two of every string, at the usua
 
 def watch(
     *,
-    site: Annotated[str | None, typer.Option(help="site id; else the one in --site-file, else the demo's")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="site id, or the site's description; else --site-file, else the demo's id")
+    ] = None,
     site_file: Annotated[
         Path, typer.Option(envvar="CELLKEEPER_SITE_FILE", help="where the site id is read from")
     ] = Path("site.toml"),
@@ -43,10 +47,22 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="print one picture and end")] = False,
 ) -> None:
     """Show all strings live: volts, spread, coverage, ages, every unit's deviation, and what to look at first."""
-    if site is None:
-        site = load_site(site_file).site.id if site_file.exists() else "demo"
-    view = SiteView(site)
+    view = SiteView(site_id_of(site, site_file))
     asyncio.run(_print_once(view, host, port, string) if once else _show_live(view, host, port, string))
+
+
+def site_id_of(told: str | None, otherwise: Path) -> str:
+    """Return the site's id from what a person gave: an id, a description or its folder, or nothing.
+
+    Raises:
+        SiteFileError: it is no id, and no description that can be read.
+    """
+    if told is None:
+        return load_site(otherwise).site.id if otherwise.exists() else "demo"
+    if re.fullmatch(ID_PATTERN, told) and not Path(told).exists():
+        return told
+    path = Path(told)
+    return load_site(path / "site.toml" if path.is_dir() else path).site.id
 
 
 async def _print_once(view: SiteView, host: str, port: int, selected: str | None) -> None:
