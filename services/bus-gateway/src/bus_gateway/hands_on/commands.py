@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from cellkeeper.contract.outcomes import Applied, NoReply, Outcome, Refused
+from cellkeeper.contract.outcomes import Applied, Outcome
 from cellkeeper.contract.site_file import load_site
 from cellkeeper.runtime.address import address_for_people
-from cellkeeper.runtime.clock import SystemClock
 from cellkeeper.runtime.logs import configure_logs
+from cellkeeper.runtime.wishing import reach_of, told_outcome
 from rich.console import Console
 from rich.table import Table
 
-from bus_gateway.hands_on.holding_ports import Reach, ask_modules, known_modules, next_scans, own_sweep
+from bus_gateway.hands_on.holding_ports import ask_modules, known_modules, next_scans, own_sweep
 from bus_gateway.hands_on.replay_run import OWN_SITE, ReplayWish, replay_files
 from bus_gateway.readings.scan_table import Sweep, scan_table
 
@@ -33,7 +33,7 @@ modules = typer.Typer(help="Find, address and identify modules.", no_args_is_hel
 
 def scan(site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """Show one sweep of everything: from the running gateway, else with the ports to ourselves."""
-    reach = _reach(site, host, port)
+    reach = reach_of(site, host, port)
     console = Console()
     live = asyncio.run(next_scans(reach))
     if live is None:
@@ -51,7 +51,7 @@ def scan(site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Por
 @modules.command("search")
 def search(bus: Bus, site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """Find modules without an address, and addresses that answer twice."""
-    outcome = asyncio.run(ask_modules(_reach(site, host, port), bus, "search_modules", vouched=False))
+    outcome = asyncio.run(ask_modules(reach_of(site, host, port), bus, "search_modules", vouched=False))
     found = (outcome.found or []) if isinstance(outcome, Applied) else []
     table = Table("uid", "address", "serial", "type", "firmware", "")
     for each in found:
@@ -77,7 +77,7 @@ def address(  # noqa: PLR0913, PLR0917  # the options of a command line
         raise typer.BadParameter(
             f"{uid!r} is no unique id; `cellkeeper modules search {bus}` shows them in hexadecimal"
         )
-    reach = _reach(site, host, port)
+    reach = reach_of(site, host, port)
     work = ask_modules(reach, bus, "assign_address", vouched=not_on_battery, uid=uid.lower(), address=new_address)
     _end(asyncio.run(work), f"module {uid} is at address {new_address} of bus {bus}")
 
@@ -92,7 +92,7 @@ def clear(  # the options of a command line
     port: Port = 1883,
 ) -> None:
     """Make the module at an address unaddressed."""
-    work = ask_modules(_reach(site, host, port), bus, "clear_address", vouched=not_on_battery, address=old_address)
+    work = ask_modules(reach_of(site, host, port), bus, "clear_address", vouched=not_on_battery, address=old_address)
     _end(asyncio.run(work), f"address {old_address} of bus {bus} is free")
 
 
@@ -106,7 +106,7 @@ def identify(  # the options of a command line
     port: Port = 1883,
 ) -> None:
     """Let the module at an address blink."""
-    work = ask_modules(_reach(site, host, port), bus, "identify_address", vouched=False, address=at, on_s=on_s)
+    work = ask_modules(reach_of(site, host, port), bus, "identify_address", vouched=False, address=at, on_s=on_s)
     _end(asyncio.run(work), f"address {at} of bus {bus} blinks for {on_s:g} s" if on_s else "it blinks no more")
 
 
@@ -114,7 +114,7 @@ def identify(  # the options of a command line
 def list_known(site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """Show every module that the running gateways know."""
     table = Table("bus", "address", "serial", "type", "firmware", "string", "cell", "LED", "resets", "")
-    for each in asyncio.run(known_modules(_reach(site, host, port))):
+    for each in asyncio.run(known_modules(reach_of(site, host, port))):
         flags = [name for name in ("silent", "fuse_open", "disconnected") if getattr(each, name)]
         place = (each.string or "", "" if each.cell is None else str(each.cell))
         table.add_row(
@@ -157,7 +157,7 @@ def replay(  # noqa: PLR0913, PLR0917  # the options of a command line
     wait_s: Annotated[float, typer.Option(help="real seconds to wait for the last receipts")] = 60.0,
 ) -> None:
     """Send recorded data through the gateway's own path into the running system: journal, scans, receipts."""
-    _quiet_logs()
+    configure_logs("cellkeeper", form="console", level="error")  # what a person asked for is on standard output
     if seconds and start_at is None:
         raise typer.BadParameter("--seconds counts from an instant: name it with --start-at 2026-01-01T00:00:00Z")
     wish = ReplayWish(
@@ -188,22 +188,8 @@ def replay(  # noqa: PLR0913, PLR0917  # the options of a command line
         raise typer.Exit(FAILED)
 
 
-def _reach(site: Path, host: str, port: int) -> Reach:
-    _quiet_logs()
-    return Reach(load_site(site), address_for_people(host, port), SystemClock())
-
-
-def _quiet_logs() -> None:
-    configure_logs("cellkeeper", form="console", level="error")  # what a person asked for is on standard output
-
-
 def _end(outcome: Outcome, done: str) -> None:
-    match outcome:
-        case Applied():
-            typer.echo(done)
-        case Refused(reason=reason, detail=detail):
-            typer.echo(f"refused ({reason}): {detail}", err=True)
-            raise typer.Exit(FAILED)
-        case NoReply(waited_s=waited_s):
-            typer.echo(f"no reply within {waited_s:g} s: the effect is unknown; look before you try again", err=True)
-            raise typer.Exit(FAILED)
+    followed, told = told_outcome(outcome, done, "`cellkeeper modules list`")
+    typer.echo(told, err=not followed)
+    if not followed:
+        raise typer.Exit(FAILED)

@@ -7,7 +7,6 @@ happen on battery; where a fresh bus cannot tell (nothing is addressed yet), the
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any, Final
 
@@ -19,9 +18,9 @@ from cellkeeper.contract.site import Site
 from cellkeeper.contract.telemetry import ModuleState
 from cellkeeper.contract.wire import PayloadRefusedError, decode
 from cellkeeper.runtime.asking import Asker, NobodyThereError, asking
-from cellkeeper.runtime.clock import Clock
 from cellkeeper.runtime.errors import RuntimeProblemError
-from cellkeeper.runtime.session import BrokerAddress, Incoming
+from cellkeeper.runtime.session import Incoming
+from cellkeeper.runtime.wishing import Reach
 
 from bus_gateway.downlink.actions import ADDRESS_DEADLINE_S, LED_DEADLINE_S, SEARCH_DEADLINE_S
 from bus_gateway.downlink.battery_state import StringFacts, on_battery
@@ -43,15 +42,6 @@ _PREPARED: Final[Mapping[str, tuple[type[Command], float]]] = {
 
 class NotPossibleError(RuntimeProblemError):
     """What was asked cannot be done like this; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Which site, and where its broker is."""
-
-    site: Site
-    broker: BrokerAddress
-    clock: Clock
 
 
 async def next_scans(reach: Reach) -> list[ScanColumns] | None:
