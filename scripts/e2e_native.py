@@ -179,7 +179,7 @@ def check_upgrade(machine: Machine) -> str:
     processes = {name: machine.pid_of(name) for name in SERVICES}
     code, told = _upgrade(machine, GOOD, {}, UPGRADE_WAIT_S)
     require(code == UPGRADED and _version(machine) == GOOD, f"upgrade to {GOOD}: {code}, {told[-700:]}")
-    require("8420 8421 8422" in told, f"not every service was watched: {told[-300:]}")
+    require("8420 8421 8422 8423" in told, f"not every service was watched: {told[-300:]}")
     machine.wait_for_data()
     old = [name for name, process in processes.items() if machine.pid_of(name) == process]
     require(not old, f"after the upgrade the old processes of {old} still run")

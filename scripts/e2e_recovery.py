@@ -1,16 +1,17 @@
 """Checks of `make e2e` that take the stack apart: backup, a new machine, upgrade and its way back."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
-from e2e_stack import CELLKEEPER, PROJECT, ROOT, Stack, require, run
+from e2e_stack import CELLKEEPER, DATA_S, PROJECT, ROOT, Stack, require, run, until
 
 GOOD, BROKEN = "0.1.1", "0.1.2"  # the images of this checkout under a later name, and one that cannot start
-UPGRADE_WAIT_S, BROKEN_WAIT_S = 240, 75  # a container's start period is 60 s
+UPGRADE_WAIT_S, BROKEN_WAIT_S = 240, 20  # what ends at once is as broken after 20 s as after 200
 WENT_BACK = 3
 # a day that is over, which a twin that runs for minutes has none of: written by the historian's own store
 SEED = """
@@ -30,6 +31,39 @@ for first in range(0, 600, 60):
 while store.upkeep().more:
     pass
 store.close()
+"""
+TAUGHT = "taught by e2e"
+PAPER = "analytics/dossiers/e2e.pdf"
+LEARNED = {"balancer/learned.json", "analytics/learned.ckm", PAPER}
+# what each that learns is given while it stands still
+LEARNERS = {
+    "balancer": f"""
+import json, pathlib
+path = pathlib.Path("/state/balancer/learned.json")
+body = json.loads(path.read_text())
+body["strings"]["s1"]["orders"]["pause_reason"] = {TAUGHT!r}
+path.write_text(json.dumps(body))
+""",
+    "analytics": f"""
+import pathlib
+path = pathlib.Path("/state/{PAPER}")
+path.parent.mkdir(exist_ok=True)
+path.write_bytes(b"%PDF")
+""",
+}
+# hashes of what a service learned; fails where the service could not write
+HELD = """
+import hashlib, json, os, pathlib
+state, kept = pathlib.Path("/state"), ("learned.*", "events/*", "dossiers/*")
+paths = [path for pattern in kept for path in state.glob(f"*/{pattern}")]
+for path in paths: (path.parent / ".probe").touch(); (path.parent / ".probe").unlink()
+print(json.dumps({str(path.relative_to(state)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}))
+"""
+REMEMBERED = """
+import json, pathlib
+path = pathlib.Path("/state/balancer/learned.json")
+written_ms = path.stat().st_mtime * 1000
+print(json.dumps([written_ms, json.loads(path.read_text())["strings"]["s1"]["orders"]["pause_reason"]]))
 """
 
 
@@ -52,14 +86,36 @@ def files_in(folder: Path) -> dict[str, tuple[int, int, str]]:
 
 def check_backup(stack: Stack) -> str:
     """Back up the running stack twice; the second one copies no history again."""
+    _teach(stack)
     stack.run_once("backup")
-    first = files_in(stack.backups / "files")
+    first = _history_in(stack.backups)
     require(any(".cell." in name for name in first), f"no day is in the backup, only {', '.join(first) or 'nothing'}")
     time.sleep(1.0)  # a backup is named after its second
     told = stack.run_once("backup")
-    require(files_in(stack.backups / "files") == first, "the second backup wrote history again")
+    require(_history_in(stack.backups) == first, "the second backup wrote history again")
+    missing = LEARNED - _learned_in(stack.backups).keys()
+    require(not missing, f"of what services learned the backup lacks {', '.join(sorted(missing))}")
     run(CELLKEEPER, "restore", stack.backups)
     return told.strip().splitlines()[0].partition(": ")[2]
+
+
+def _teach(stack: Stack) -> None:
+    """Have the balancer know something that only its memory can tell it again, and analytics a paper."""
+    stack.compose("stop", "--timeout", "20", *LEARNERS)
+    for service, code in LEARNERS.items():
+        stack.run_once("--no-deps", service, "python", "-c", code)
+    stack.compose("start", *LEARNERS)
+    stack.wait_until_well()
+
+
+def _history_in(backups: Path) -> dict[str, tuple[int, int, str]]:
+    return {name: told for name, told in files_in(backups / "files").items() if name.partition("/")[0] not in LEARNERS}
+
+
+def _learned_in(backups: Path) -> dict[str, str]:
+    """Return the hash of each file of what services learned, as the newest backup has it."""
+    book = json.loads(max(backups.glob("2*/backup.json")).read_text("utf-8"))
+    return {each["restores"]: each["sha256"] for each in book["learned"]}
 
 
 def check_restore(stack: Stack) -> str:
@@ -69,24 +125,46 @@ def check_restore(stack: Stack) -> str:
     shutil.rmtree(stack.site)
     run(CELLKEEPER, "restore", stack.backups, "--site", stack.site)
     require(files_in(stack.site) == site, "the site's folder is not as it was")
-    stack.compose("up", "-d", "--wait", "influxdb")
-    stack.compose("up", "provision")
-    mount = f"{stack.backups}:/backup:ro"
-    stack.run_once("--no-deps", "-v", mount, "historian", "cellkeeper", "restore", "/backup", "--history")
+    stack.run_once("restore")
+    found: dict[str, str] = {}
+    for service in LEARNERS:
+        found |= json.loads(stack.run_once("--no-deps", service, "python", "-c", HELD))
+    learned = _learned_in(stack.backups)
+    require(found == learned, f"services learned {sorted(learned)}, and have {sorted(found)} after the restore")
     before_ms = int(time.time() * 1000)
     stack.up()
     stack.wait_until_well()
     stack.wait_for_data(before_ms)
     require(stack.oldest() == oldest, "the oldest row is another one after the restore")
-    return f"{len(site)} files of the site and all closed days are back, row by row; all well and data going on"
+    _require_remembered(stack, before_ms)
+    return (
+        f"{len(site)} files of the site, {len(learned)} of what services learned and all closed days are back; "
+        "all well, the balancer goes on from what it knew, and data going on"
+    )
+
+
+def _require_remembered(stack: Stack, after_ms: int) -> None:
+    """See that services began with what was restored: the balancer writes it again from its memory."""
+
+    def told() -> bool | None:
+        written_ms, reason = json.loads(stack.compose("exec", "-T", "balancer", "python", "-c", REMEMBERED))
+        if written_ms < after_ms:
+            return None
+        require(reason == TAUGHT, f"the balancer remembers {reason!r}, not {TAUGHT!r}")
+        return True
+
+    until("the balancer's memory written again", DATA_S, told)
+    logs = stack.compose("logs", "--no-log-prefix", *LEARNERS)
+    lost = [line for line in logs.splitlines() if "memory_lost" in line or ".anew" in line]
+    require(not lost, f"services began anew: {lost[:3]}")
 
 
 def check_upgrade(stack: Stack) -> str:
     """Upgrade to a later version, then to one that cannot start: it goes back by itself."""
-    now = next(
-        each["Config"]["Image"] for each in stack.containers().values() if "historian" in each["Config"]["Image"]
-    )
-    before = now.partition(":")[2]
+    images = [str(each["Config"]["Image"]) for each in stack.containers().values()]
+    now = [image for image in images if "historian" in image]
+    require(now, "there is no stack to upgrade: the check before took it down")
+    before = now[0].partition(":")[2]
     for service in ("bus-gateway", "historian", "balancer", "analytics", "twin"):
         for tag in (GOOD, BROKEN):
             run("docker", "tag", f"cellkeeper/{service}:{before}", f"cellkeeper/{service}:{tag}")

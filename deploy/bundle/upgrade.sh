@@ -10,7 +10,7 @@
 # Exit code 0: upgraded. 1: refused, nothing was changed. 3: went back, and that is healthy. 4: went back, look at it.
 #
 #   CELLKEEPER_SITE    the site's folder (/etc/cellkeeper; with compose as PROJECT/.env says, else PROJECT/site)
-#   CELLKEEPER_PAGES   loopback ports of the services' pages, without compose ("8420 8421 8422")
+#   CELLKEEPER_PAGES   loopback ports of the services' pages, without compose ("8420 8421 8422 8423")
 #   CELLKEEPER         the command for `init`, with compose (FOLDER/bin/cellkeeper, PROJECT/.venv/bin/cellkeeper)
 #   COMPOSE            docker compose, as it is called here; COMPOSE_PROJECT_NAME and COMPOSE_PROFILES as compose has them
 #   UPGRADE_SERVICES   services of the stack to start (all)
@@ -103,7 +103,7 @@ else
     page='import sys, urllib.request as r
 try: r.build_opener(r.ProxyHandler({})).open("http://127.0.0.1:%s/readyz" % sys.argv[1], timeout=3).close()
 except OSError: sys.exit(1)'
-    ready() { for port in ${CELLKEEPER_PAGES:-8420 8421 8422}; do ! python3 -c "$page" "$port" 2>/dev/null || printf '%s ' "$port"; done; }
+    ready() { for port in ${CELLKEEPER_PAGES:-8420 8421 8422 8423}; do ! python3 -c "$page" "$port" 2>/dev/null || printf '%s ' "$port"; done; }
     # not the target alone: that is stopped before its services are, and a start then would keep the old ones running
     stop() { systemctl stop cellkeeper.target 'cellkeeper-*.service'; }
     start() { systemctl start cellkeeper.target; }

@@ -27,13 +27,7 @@ NETWORK = {
         "cellkeeper/cli/doctor_site.py",  # asks our services' pages on loopback how they are
         "cellkeeper/cli/support_bundle.py",  # the same, for their metrics
     },
-    "httpx": {  # each asks the historian, which is read-only
-        "historian/export/asking.py",
-        "historian/commands.py",
-        "historian/backup_command.py",
-        "balancer/hands_on/history.py",
-        "analytics/reports/history.py",
-    },
+    "httpx": {"cellkeeper/runtime/history_api.py"},  # asks the historian, which is read-only
     "serial": {"bus_gateway/line/serial_port.py"},
 }
 NETWORK_MODULES = {

@@ -15,10 +15,10 @@ import pytest
 from cellkeeper.site_folder.furnish import load_access
 from cellkeeper.site_folder.layout import SiteFolder
 from cellkeeper.site_folder.readers import Reader, Readers, with_password
+from cellkeeper.testing.patience import PATIENCE_S
 from cellkeeper.testing.real_brokers import HOST, Mosquitto, SecuredBroker, furnished
 
 ROOT = "cellkeeper/v1/hh1/"
-DEADLINE_S = 20.0
 KINDS = {
     "bus-gateway": "bus-gateway",
     "bus-gateway-2": "bus-gateway",
@@ -136,7 +136,7 @@ class PlainClient:
 
     def _next(self, kind: deque):
         """Drive the client until there is a next answer of a kind; raises RefusedError when the connection ends."""
-        end_s = time.monotonic() + DEADLINE_S
+        end_s = time.monotonic() + PATIENCE_S
         while not kind:
             if self.client.loop(0.2) != mqtt.MQTT_ERR_SUCCESS and not kind:
                 self.close()
@@ -193,7 +193,7 @@ def context_of(folder: Path, *, with_certificate: bool = True) -> ssl.SSLContext
 def served_certificate(site: SiteFolder, port: int) -> bytes:
     """Return the certificate that the broker shows now, PEM."""
     with (
-        socket.create_connection((HOST, port), timeout=DEADLINE_S) as plain,
+        socket.create_connection((HOST, port), timeout=PATIENCE_S) as plain,
         context_of(site.secrets_of("historian")).wrap_socket(plain, server_hostname=HOST) as encrypted,
     ):
         shown = encrypted.getpeercert(binary_form=True)

@@ -24,6 +24,7 @@ from cellkeeper.runtime.broker import free_port
 from cellkeeper.site_folder.furnish import load_access
 from cellkeeper.site_folder.layout import SiteFolder
 from cellkeeper.testing.influxd import missing_influxd, running_influxd
+from cellkeeper.testing.patience import PATIENCE_S
 from cellkeeper.testing.real_brokers import Mosquitto
 from cellkeeper.testing.real_tools import find_node_red, find_telegraf
 from guarded_site import Outsiders, PlainClient, context_of, secured
@@ -31,7 +32,6 @@ from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Server, Target
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/integrators.md").read_text("utf-8")
-RUN_DEADLINE_S = 60.0
 IDS = {"site": "hh1", "string": "s1", "cell": 17, "dcbus": "ups1"}
 
 
@@ -66,7 +66,7 @@ def room(guarded_site: SiteFolder, newest: Mosquitto, tmp_path: Path) -> Iterato
 def run(command: list[str], text: str, site: SiteFolder, outsiders: Outsiders) -> str:
     """Run an example with this test's host, port, file and password in the place of the document's."""
     done = subprocess.run(
-        [*command, filled(text, site, outsiders)], capture_output=True, text=True, timeout=RUN_DEADLINE_S, check=False
+        [*command, filled(text, site, outsiders)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -151,7 +151,7 @@ def test_telegraf_brings_what_it_reads_into_influxdb(room: SiteFolder, outsiders
 def first_row(server: Server, running: subprocess.Popen[bytes], said: Path) -> dict[str, Any]:
     numbers = dict.fromkeys(("string_v", "min_v", "coverage_frac"), pa.float64())
     question = f'SELECT {", ".join(numbers)} FROM "string_summary" GROUP BY "site", "string"'
-    end_s = time.monotonic() + RUN_DEADLINE_S
+    end_s = time.monotonic() + PATIENCE_S
     while (table := server.ask("full", question, numbers)) is None:
         assert time.monotonic() < end_s, said.read_text("utf-8")[-2000:]
         assert running.poll() is None, said.read_text("utf-8")[-2000:]
@@ -201,7 +201,7 @@ def test_the_node_red_flow_runs(room: SiteFolder, outsiders: Outsiders, tmp_path
     shown = re.compile(r"\[debug:show\]\s*(\{[^}]*\})")
     with (tmp_path / "said").open("wb") as output, subprocess.Popen(program, stdout=output, stderr=output) as running:
         try:
-            end_s = time.monotonic() + RUN_DEADLINE_S
+            end_s = time.monotonic() + PATIENCE_S
             while (found := shown.search(said := (tmp_path / "said").read_text("utf-8"))) is None:
                 assert time.monotonic() < end_s, said[-2000:]
                 assert running.poll() is None, said[-2000:]

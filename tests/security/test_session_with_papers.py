@@ -24,8 +24,9 @@ from cellkeeper.runtime.session import Incoming, LastWill, Session
 from cellkeeper.runtime.tls import TlsFiles
 from cellkeeper.site_folder.furnish import furnish, load_access
 from cellkeeper.site_folder.layout import SiteFolder
+from cellkeeper.testing.patience import PATIENCE_S, until
 from cellkeeper.testing.real_brokers import HOST, Mosquitto, SecuredBroker, wish_of
-from guarded_site import DEADLINE_S, KINDS, TWO_GATEWAYS, Outsiders, new_site, secured, served_certificate
+from guarded_site import KINDS, TWO_GATEWAYS, Outsiders, new_site, secured, served_certificate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SCAN_TOPIC = SCAN.topic(site="hh1", string="s1")
@@ -63,14 +64,6 @@ def session_of(site: SiteFolder, service: str, **changes: object) -> Session:
     address = BrokerAddress(HOST, access_of(site).services_port, TlsFiles(site.secrets_of(service)))
     values = {"address": address, "client_id": f"hh1-{service}", "rng": Random(1)}
     return Session(**(values | changes))  # type: ignore[arg-type]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -234,7 +227,7 @@ async def test_who_comes_second_stops_and_the_first_keeps_its_session(broker: Se
     async with running(first):
         first.short_link_s = 0.0  # it has been there for long
         with pytest.raises(DuplicateServiceError, match="another process speaks as hh1-historian"):
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await second.run()
         await until(lambda: first.is_up)
         gateway = session_of(site, "bus-gateway")

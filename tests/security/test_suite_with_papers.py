@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ import pytest
 from cellkeeper.runtime.broker import free_port
 from cellkeeper.site_folder.furnish import load_access
 from cellkeeper.site_folder.layout import SiteFolder
+from cellkeeper.testing.patience import PATIENCE_S, wait_until
 from cellkeeper.testing.suite import site_text
 from guarded_site import ROOT, PlainClient, RefusedError, context_of, served_certificate
 
 CELLKEEPER = str(Path(sys.executable).with_name("cellkeeper"))
-UP_DEADLINE_S = 60.0
-COMMAND_DEADLINE_S = 60.0
 
 
 @dataclass
@@ -39,17 +37,14 @@ class RunningSite:
             cwd=self.folder.path,
             capture_output=True,
             text=True,
-            timeout=COMMAND_DEADLINE_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == code, f"{done.stdout}{done.stderr}\n{self.log.read_text('utf-8')[-3000:]}"
         return done.stdout + done.stderr
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        end_s = time.monotonic() + UP_DEADLINE_S
-        while not condition():
-            assert time.monotonic() < end_s, f"not seen: {what}\n{self.log.read_text('utf-8')[-4000:]}"
-            time.sleep(0.1)
+        wait_until(condition, what, told=lambda: self.log.read_text("utf-8")[-4000:])
 
     def stored_rows(self) -> int:
         try:
@@ -64,9 +59,7 @@ def plain_environment() -> dict[str, str]:
 
 
 def quietly(command: list[str], room: Path) -> None:
-    subprocess.run(
-        command, cwd=room, env=plain_environment(), check=True, timeout=COMMAND_DEADLINE_S, capture_output=True
-    )
+    subprocess.run(command, cwd=room, env=plain_environment(), check=True, timeout=PATIENCE_S, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
     for port in ("8883", "8884", "8885"):
         text = text.replace(f"port = {port}", f"port = {free_port()}")
     folder.access_file.write_text(text, "utf-8")
-    subprocess.run(
-        made[:3], cwd=room, env=plain_environment(), check=True, timeout=COMMAND_DEADLINE_S, capture_output=True
-    )
+    subprocess.run(made[:3], cwd=room, env=plain_environment(), check=True, timeout=PATIENCE_S, capture_output=True)
     running = RunningSite(folder, free_port(), room / "up.log")
     command = [CELLKEEPER, "up", "--broker", "--site", "site", "--with", "twin", "--http-port", str(running.http_port)]
     with running.log.open("ab") as output:
@@ -93,14 +84,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
         yield running
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(COMMAND_DEADLINE_S)
+        process.wait(PATIENCE_S)
 
 
 def test_readings_reach_the_store_and_people_over_tls(site: RunningSite):
     site.wait(lambda: site.stored_rows() == 1, "a stored string")
     assert "8/8" in site.tell("watch", "--once")
     assert "0 found" in site.tell("modules", "search", "b1-1")
-    assert "at work: hh1/analytics, hh1/balancer, hh1/bus-gateway, hh1/historian" in site.tell("doctor")
+    everybody = "at work: hh1/analytics, hh1/balancer, hh1/bus-gateway, hh1/historian"
+    site.wait(lambda: everybody in site.tell("doctor"), everybody)
     access = load_access(site.folder).broker
     person = PlainClient().connect(access.readers_certificate_port, context_of(site.folder.secrets_of("cli")))
     assert person.subscribe_all([ROOT + "string/s1/stored", ROOT + "string/s1/cell/8"]) == [True, True]

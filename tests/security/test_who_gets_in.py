@@ -13,8 +13,9 @@ from cellkeeper.policy.access import BrokerAccess
 from cellkeeper.runtime.certificates import KeyPair, new_authority, new_client
 from cellkeeper.site_folder.furnish import load_access
 from cellkeeper.site_folder.layout import SiteFolder
+from cellkeeper.testing.patience import PATIENCE_S
 from cellkeeper.testing.real_brokers import SecuredBroker
-from guarded_site import DEADLINE_S, HOST, ROOT, Outsiders, PlainClient, RefusedError, context_of
+from guarded_site import HOST, ROOT, Outsiders, PlainClient, RefusedError, context_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -81,7 +82,7 @@ def test_services_speak_tls_1_3_alone(door: Door):
     context = context_of(door.site.secrets_of("bus-gateway"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with (
-        socket.create_connection((HOST, door.broker.services_port), timeout=DEADLINE_S) as plain,
+        socket.create_connection((HOST, door.broker.services_port), timeout=PATIENCE_S) as plain,
         pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"),
     ):
         context.wrap_socket(plain, server_hostname=HOST)

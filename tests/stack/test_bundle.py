@@ -12,7 +12,7 @@ PARTS = {
     "cellkeeper", "cellkeeper-bus-gateway", "cellkeeper-historian", "cellkeeper-balancer", "cellkeeper-analytics",
     "cellkeeper-twin",
 }  # fmt: skip
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_it_installs_without_any_index_and_runs(bundle: Path, tmp_path: Path):

@@ -11,11 +11,12 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
-OURS = ("provision", "historian", "bus-gateway", "balancer", "analytics", "twin", "backup")
+OURS = ("provision", "historian", "bus-gateway", "balancer", "analytics", "twin", "backup", "restore")
 PUBLISHED = {"broker": ["8884", "8885"], "grafana": ["3000"]}  # docs/deploy.md, "Ports"
 
 BACKUP = "backup"  # runs for a moment, reads all keys, and has rules of its own below
-RUNNING = [name for name in SERVICES if name != BACKUP]
+RESTORE = "restore"  # runs for a moment before the others do
+RUNNING = [name for name in SERVICES if name not in (BACKUP, RESTORE)]
 
 each_service = pytest.mark.parametrize("name", RUNNING)
 
@@ -80,7 +81,31 @@ def test_the_backup_may_read_everything_and_nothing_else():
     writable = [each for each in service["volumes"] if not (isinstance(each, str) and each.endswith(":ro"))]
     writable = [each["target"] for each in writable if not each.get("read_only")]
     assert writable == ["/backup"]
+    (place,) = (each for each in mounts(BACKUP) if each["target"] == "/backup")
+    assert place["bind"] == {"create_host_path": True}, "compose 2.26 refuses the first backup else"
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+
+
+def test_the_restore_has_no_more_rights_than_the_services_it_writes_for():
+    service, historian = SERVICES[RESTORE], SERVICES["historian"]
+    for key in ("read_only", "cap_drop", "security_opt", "user", "image", "networks", "mem_limit", "pids_limit"):
+        assert service[key] == historian[key], key
+    assert not {"cap_add", "privileged", "network_mode", "ports", "devices", "group_add"} & service.keys()
+    assert (service["profiles"], service["restart"]) == (["restore"], "no")
+    assert all(mount["read_only"] is True for mount in mounts(RESTORE)), "it writes to volumes alone"
+    assert service["depends_on"]["provision"] == {"condition": "service_completed_successfully"}
+
+
+@pytest.mark.parametrize(("name", "mode"), [(BACKUP, ":ro"), (RESTORE, "")])
+def test_what_services_learned_is_where_backup_and_restore_look(name: str, mode: str):
+    service = SERVICES[name]
+    apart = service["environment"]["CELLKEEPER_APART_DIR"]
+    learning = {n for n in RUNNING if f"{n}:/state" in SERVICES[n].get("volumes", [])} - {"historian", "bus-gateway"}
+    assert learning == {"balancer", "analytics"}, "a gateway's journal must never come back: it would repeat numbers"
+    volumes = {each for each in service["volumes"] if isinstance(each, str)}
+    assert volumes == {f"historian:/state{mode}"} | {f"{n}:{apart}/{n}{mode}" for n in learning}
+    image = (ROOT / "deploy/images/Dockerfile").read_text("utf-8")
+    assert all(f"{apart}/{n}" in image for n in learning), "a new volume would belong to root"
 
 
 def test_devices_are_the_gateways_alone():

@@ -62,6 +62,12 @@ def test_a_backup_is_made_every_night_by_a_root_that_may_only_read_and_give_away
     assert {"NoNewPrivileges=yes", "PrivateDevices=yes", "IPAddressDeny=any", "IPAddressAllow=localhost"} <= set(told)
 
 
+def test_an_upgrade_waits_for_the_page_of_every_service():
+    pages = [re.search(r"CELLKEEPER_HTTP_PORT=(\d+)", "\n".join(lines(name))) for name in SERVICES]
+    upgrade = (UNITS.parent / "bundle/upgrade.sh").read_text("utf-8")
+    assert f"${{CELLKEEPER_PAGES:-{' '.join(sorted(page[1] for page in pages if page))}}}" in upgrade
+
+
 def test_users_are_those_that_init_gives_files_to():
     users = dict(re.findall(r"^u (\S+) (\d+)", (UNITS / "cellkeeper.sysusers").read_text("utf-8"), re.MULTILINE))
     assert users == {"cellkeeper": str(SERVICES_UID), "cellkeeper-broker": str(BROKER_UID)}

@@ -17,8 +17,8 @@ from cellkeeper.testing.suite import site_text
 
 from .bundles import ROOT, install, next_version
 
-pytestmark = pytest.mark.timeout(400)
-UPGRADE_DEADLINE_S = 240.0
+pytestmark = pytest.mark.timeout(900)
+UPGRADE_DEADLINE_S = 600.0
 SYSTEMCTL = """\
 #!/bin/sh
 # stop|start cellkeeper.target, and nothing else
@@ -119,14 +119,14 @@ def wait_until_ready(machine: Machine) -> None:
     for port in machine.environment["CELLKEEPER_PAGES"].split():
         code = (
             "import sys, time, urllib.request as r\n"
-            "end = time.monotonic() + 60\n"
+            "end = time.monotonic() + 240\n"
             "while True:\n"
             "    try: r.urlopen(sys.argv[1], timeout=2).close(); break\n"
             "    except OSError:\n"
             "        if time.monotonic() > end: sys.exit('not ready')\n"
             "        time.sleep(0.2)\n"
         )
-        subprocess.run([sys.executable, "-c", code, f"http://127.0.0.1:{port}/readyz"], check=True, timeout=90)
+        subprocess.run([sys.executable, "-c", code, f"http://127.0.0.1:{port}/readyz"], check=True, timeout=300)
 
 
 def test_a_damaged_bundle_is_refused_then_a_good_one_comes_then_a_broken_one_goes_back(
@@ -138,7 +138,7 @@ def test_a_damaged_bundle_is_refused_then_a_good_one_comes_then_a_broken_one_goe
     for content, told in ((whole + b"#", 1), (whole, 0)):
         (good / "docker-compose.yml").unlink()  # a link to the bundle's own
         (good / "docker-compose.yml").write_bytes(content)
-        done = machine.upgrade(good, wait_s=90)
+        done = machine.upgrade(good, wait_s=300)
         log = (machine.room / "up.log").read_text("utf-8")[-2000:]
         assert done.returncode == told, done.stdout + done.stderr + log
         if told:

@@ -2,13 +2,13 @@
 
 import json
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from cellkeeper.testing.patience import PATIENCE_S, wait_until
 
 TREE = "cellkeeper/v1/hh1/"
 
@@ -46,16 +46,11 @@ class ForeignReader:
         with self.lock:
             return {topic for topic, messages in self.messages.items() if messages}
 
-    def wait(self, condition: Callable[["ForeignReader"], object], what: str, deadline_s: float = 60.0) -> None:
-        end_s = time.monotonic() + deadline_s
-        while not condition(self):
-            assert time.monotonic() < end_s, (
-                f"not seen within {deadline_s} s: {what}; topics {sorted(self.topics())[:40]}"
-            )
-            time.sleep(0.05)
+    def wait(self, condition: Callable[["ForeignReader"], object], what: str, patience_s: float = PATIENCE_S) -> None:
+        wait_until(lambda: condition(self), what, told=lambda: str(sorted(self.topics())[:40]), patience_s=patience_s)
 
     def publish(self, topic: str, body: dict[str, Any], *, retain: bool = False) -> None:
-        self.client.publish(TREE + topic, json.dumps(body), qos=1, retain=retain).wait_for_publish(10.0)
+        self.client.publish(TREE + topic, json.dumps(body), qos=1, retain=retain).wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         self.client.disconnect()

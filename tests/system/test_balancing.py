@@ -38,24 +38,24 @@ def newest_duties(reader) -> list[float]:
     return [each or 0.0 for each in (reader.last("string/s1/scan") or {"bleed_frac": []})["bleed_frac"]]
 
 
-def until_it_bleeds(reader, deadline_s: float = 120.0) -> None:
-    reader.wait(lambda r: sum(newest_duties(r)) > 0.0, "a bleed in a scan", deadline_s)
+def until_it_bleeds(reader) -> None:
+    reader.wait(lambda r: sum(newest_duties(r)) > 0.0, "a bleed in a scan")
 
 
 def until_nothing_bleeds(reader, clock: ScaledClock, suite: Suite, within_s: float) -> None:
     """Wait until a scan shows no bleed; it has to be there within so many event seconds and one scan."""
     begin_s = clock.monotonic_s()
-    reader.wait(lambda r: newest_duties(r) and sum(newest_duties(r)) == 0.0, "the end of the bleed", 30.0)
+    reader.wait(lambda r: newest_duties(r) and sum(newest_duties(r)) == 0.0, "the end of the bleed")
     # The machine of a test may be slow; what a module did is in its own clock, which is this one.
     assert clock.monotonic_s() - begin_s < within_s + 3 * SCAN_S + 5.0 * SPEED, suite.last_words()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_string_is_balanced_and_the_end_of_any_process_ends_it(tmp_path: Path, read):
     clock = scaled()
     with running_suite(tmp_path, lithium_site(tmp_path), *SERVICES, clock=str(clock)) as suite:
         reader = read(suite.broker.port)
-        reader.wait(lambda r: r.last("string/s1/balance"), "a balance state", 60.0)
+        reader.wait(lambda r: r.last("string/s1/balance"), "a balance state")
         assert reader.last("string/s1/balance")["duty_frac"] == [0.0] * CELLS, (
             "nothing is bled before the phase is known"
         )
@@ -73,14 +73,14 @@ def test_a_string_is_balanced_and_the_end_of_any_process_ends_it(tmp_path: Path,
         until_nothing_bleeds(reader, clock, suite, 60.0)
 
         suite.start("balancer")
-        until_it_bleeds(reader, 60.0)
+        until_it_bleeds(reader)
 
         suite.tell("twin", "outage", "--seconds", "120")
-        reader.wait(lambda r: r.last("string/s1/balance")["inhibit"] == "phase", "the outage forbids", 30.0)
+        reader.wait(lambda r: r.last("string/s1/balance")["inhibit"] == "phase", "the outage forbids")
         until_nothing_bleeds(reader, clock, suite, 20.0)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_wishes_of_people_are_kept_and_written_down(tmp_path: Path, read):
     clock = scaled()
     with running_suite(tmp_path, lithium_site(tmp_path), *SERVICES, clock=str(clock)) as suite:
@@ -114,5 +114,5 @@ def ask(reader, clock: ScaledClock, name: str, **fields) -> dict:
     def mine(seen):
         return next((each for each in seen.bodies("outcome/balancer/tester") if each["id"] == body["id"]), None)
 
-    reader.wait(mine, f"the outcome of {name}", 30.0)
+    reader.wait(mine, f"the outcome of {name}")
     return mine(reader)["outcome"]

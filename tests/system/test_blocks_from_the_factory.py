@@ -1,7 +1,5 @@
 """6 V blocks whose modules come from the factory: the gateway stores their own floor, and then they can bleed."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from cellkeeper.contract.wire import decode
 from cellkeeper.runtime.asking import asking
 from cellkeeper.runtime.clock import SystemClock
 from cellkeeper.runtime.session import BrokerAddress, Incoming
+from cellkeeper.testing.patience import until
 from cellkeeper.testing.suite import running_suite, site_text
 from twin.site_devices import FLOOR_V
 
@@ -22,17 +21,11 @@ CELLS = 6
 BLOCK = 'chemistry = "vrla_agm"\ncells_per_unit = 3\nmodule_type = "c24"\n'
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60.0):
-        while not is_so():  # noqa: ASYNC110  # messages of other processes
-            await asyncio.sleep(0.05)
-
-
 def test_a_commissioned_twin_has_the_floors_that_a_gateway_stores():
     assert {name: profile.bleed_floor_v for name, profile in profiles().items()} == FLOOR_V
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_blocks_of_6_v_bleed_after_the_gateway_told_their_modules_what_they_are(tmp_path: Path):
     site = site_text(tmp_path, 1, CELLS).replace('chemistry = "vrla_agm"\n', BLOCK)
     events: list[Event] = []

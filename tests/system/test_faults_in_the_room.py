@@ -30,22 +30,38 @@ def command(reader, name: str, **body) -> dict:
     def outcome(seen):
         return next((o for o in seen.bodies("outcome/bus-gateway/tester") if o["id"] == request["id"]), None)
 
-    reader.wait(outcome, f"the outcome of {name}", 30.0)
+    reader.wait(outcome, f"the outcome of {name}")
     return outcome(reader)["outcome"]
 
 
-@pytest.mark.timeout(300)
+def applied(reader, name: str, **body) -> dict:
+    """The outcome of a command, which is given again while a stalled machine leaves the gateway without fresh cells."""
+    for _ in range(20):
+        outcome = command(reader, name, **body)
+        if outcome["kind"] == "applied" or outcome["reason"] not in {"stale_cells", "state_unknown"}:
+            break
+        next_scans(reader, body["string"], 2)
+    assert outcome["kind"] == "applied", outcome
+    return outcome
+
+
+def wait_until_all_good(reader, string: str, what: str) -> None:
+    next_scans(reader, string, 2)
+    reader.wait(lambda r: r.last(f"string/{string}/scan")["quality"] == [0] * 20, what)
+
+
+@pytest.mark.timeout(600)
 def test_silent_module_noise_cut_line_and_lost_port(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path, 2, 20, scan_s=0.3), *SERVICES) as suite:
         reader = read(suite.broker.port)
-        assert next_scans(reader, "s1", 5)[-1]["quality"] == [0] * 20
+        wait_until_all_good(reader, "s1", "a healthy string")
 
         suite.tell("twin", "fault", "silent", "--string", "s1", "--cell", "7")
         reader.wait(lambda r: r.last("string/s1/scan")["quality"][6] == 4, "module 7 silent")
-        cut = next_scans(reader, "s1", 4)[-1]
-        assert cut["cell_v"][6] is None
-        assert cut["quality"] == [4 if cell == 6 else 0 for cell in range(20)]
-        assert next_scans(reader, "s2", 2)[-1]["quality"] == [0] * 20
+        assert all(scan["cell_v"][6] is None for scan in next_scans(reader, "s1", 4))
+        but_one = [4 if cell == 6 else 0 for cell in range(20)]
+        reader.wait(lambda r: r.last("string/s1/scan")["quality"] == but_one, "all but that module read")
+        wait_until_all_good(reader, "s2", "the other string")
         suite.tell("twin", "fault", "clear")
         reader.wait(lambda r: r.last("string/s1/scan")["quality"] == [0] * 20, "module 7 back")
 
@@ -56,7 +72,7 @@ def test_silent_module_noise_cut_line_and_lost_port(tmp_path: Path, read):
         assert len(good) > 60 * 20 * 0.5, "the sweep goes on"
         middle = statistics.median(good)
         assert max(abs(v - middle) for v in good) < 0.1, "a wrong value was published as good"
-        assert all(scan["quality"] == [0] * 20 for scan in next_scans(reader, "s2", 2))
+        wait_until_all_good(reader, "s2", "the other string")
 
         suite.kill("twin")
         reader.wait(lambda r: set(r.last("string/s1/scan")["quality"]) <= {4, 5}, "scans go on without the bus")
@@ -66,7 +82,7 @@ def test_silent_module_noise_cut_line_and_lost_port(tmp_path: Path, read):
         assert {"port.lost", "port.open"} <= kinds
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_onset_of_an_outage_is_good_at_once_and_forbids_bleeding(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path, 1, 20, scan_s=0.3), *SERVICES) as suite:
         reader = read(suite.broker.port)
@@ -82,25 +98,22 @@ def test_the_onset_of_an_outage_is_good_at_once_and_forbids_bleeding(tmp_path: P
         reader.wait(lambda r: current_a(r.last("string/s1/scan")) > 1.0, "recharge")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_commands_take_effect_are_seen_and_end(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path, 1, 20, scan_s=0.3), *SERVICES) as suite:
         reader = read(suite.broker.port)
         next_scans(reader, "s1", 8)
-        assert (
-            command(reader, "bleed", string="s1", cells=[3, 5], bleed_frac=[0.5, 0.25], hold_s=6)["kind"] == "applied"
-        )
+        applied(reader, "bleed", string="s1", cells=[3, 5], bleed_frac=[0.5, 0.25], hold_s=6)
         reader.wait(lambda r: r.last("string/s1/scan")["bleed_frac"][2] == 0.5, "the duty")
         assert reader.last("string/s1/scan")["bleed_frac"][4] == 0.25
-        reader.wait(lambda r: sum(r.last("string/s1/scan")["bleed_frac"]) == 0, "the end of the hold", 30.0)
+        reader.wait(lambda r: sum(r.last("string/s1/scan")["bleed_frac"]) == 0, "the end of the hold")
 
-        assert command(reader, "identify", string="s1", cells=[4], on_s=60)["kind"] == "applied"
+        applied(reader, "identify", string="s1", cells=[4], on_s=60)
         reader.wait(lambda r: r.last("string/s1/scan")["status"][3] & 32, "the LED of unit 4")
 
-        measured = command(
+        measured = applied(
             reader, "measure_impedance", string="s1", cells=[2, 9], method="dc_pulse", pulse_s=0.1, test_a=2.0
         )
-        assert measured["kind"] == "applied"
         assert all(1e-5 < r_ohm < 1e-1 for r_ohm in measured["impedance_ohm"])
         reader.wait(lambda r: r.bodies("string/s1/impedance"), "the impedance topic")
         reader.wait(lambda r: (r.last("string/s1/cell/2") or {})["impedance_ohm"] is not None, "impedance for SCADA")
@@ -115,7 +128,7 @@ def test_commands_take_effect_are_seen_and_end(tmp_path: Path, read):
         assert found["kind"] == "applied"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_retained_topics_of_a_removed_cell_go(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path, 1, 6, scan_s=0.3), *SERVICES) as suite:
         reader = read(suite.broker.port)

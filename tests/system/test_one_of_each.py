@@ -6,7 +6,7 @@ import pytest
 from cellkeeper.testing.suite import running_suite, site_text
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_second_process_with_the_same_service_id_is_refused(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path), "twin", "bus-gateway") as suite:
         reader = read(suite.broker.port)
@@ -21,7 +21,7 @@ def test_a_second_process_with_the_same_service_id_is_refused(tmp_path: Path, re
         assert len({scan["stream"] for scan in reader.bodies("string/s1/scan")}) == 1
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_second_gateway_cannot_take_a_port_that_is_in_use(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path), "twin", "bus-gateway") as suite:
         reader = read(suite.broker.port)

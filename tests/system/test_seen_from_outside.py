@@ -11,7 +11,7 @@ from cellkeeper.contract.wire import decode
 from cellkeeper.testing.suite import running_suite, site_text
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_every_topic_keeps_its_word(tmp_path: Path, read):
     with running_suite(tmp_path, site_text(tmp_path, 2, 12, per_line=8), "twin", "historian", "bus-gateway") as suite:
         reader = read(suite.broker.port)

@@ -1,32 +1,22 @@
 """The supervisor: children come back, end in order, and never outlive the one who started them."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 from cellkeeper.cli.children import MAX_LINE_BYTES, ChildPlan, Supervisor
+from cellkeeper.testing.patience import PATIENCE_S, until
 
-DEADLINE_S = 20.0
 ENDLESS = "import time\nprint('here', flush=True)\ntime.sleep(600)"
 
 
 def plan(name: str, code: str) -> ChildPlan:
     return ChildPlan(name, (sys.executable, "-c", code))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 def is_running(pid: int) -> bool:
@@ -137,7 +127,7 @@ def test_children_end_when_their_parent_is_killed():
         assert all(is_running(pid) for pid in pids)
         parent.kill()
         parent.wait()
-        end_s = time.monotonic() + DEADLINE_S
+        end_s = time.monotonic() + PATIENCE_S
         while any(is_running(pid) for pid in pids) and time.monotonic() < end_s:
             time.sleep(0.02)
         left = [pid for pid in pids if is_running(pid)]

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,11 @@ from cellkeeper.runtime.clock import ScaledClock, SystemClock
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.runtime.service import only_instance
 from cellkeeper.testing.builders import scan_of
+from cellkeeper.testing.patience import PATIENCE_S, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
 INSTALLED = {"bus-gateway": "bus_gateway.main", "historian": "historian.main", "twin": "twin.main"}
-DEADLINE_S = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -231,13 +230,6 @@ sys.exit(main())
 """
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
-
-
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -252,13 +244,13 @@ def test_up_runs_a_site_and_leaves_nothing_behind(end: signal.Signals, tmp_path:
     command += ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state")]
     log = tmp_path / "log"
     with log.open("w") as output, subprocess.Popen(command, env=stand_ins, stdout=output, stderr=output) as process:
-        until(lambda: log.read_text().count("runs as") == 2 or process.poll() is not None)
+        wait_until(lambda: log.read_text().count("runs as") == 2 or process.poll() is not None, "two at work")
         assert process.poll() is None, log.read_text()
         pids = [int(line.split()[-1]) for line in log.read_text().splitlines() if "runs as" in line]
         assert is_open("127.0.0.1", port)
         process.send_signal(end)
-        code = process.wait(DEADLINE_S)
-    until(lambda: not any(is_running(pid) for pid in pids) and not is_open("127.0.0.1", port))
+        code = process.wait(PATIENCE_S)
+    wait_until(lambda: not any(is_running(pid) for pid in pids) and not is_open("127.0.0.1", port), "nobody left")
     assert code == (0 if end is not signal.SIGKILL else -9), log.read_text()
     if end is not signal.SIGKILL:
         assert log.read_text().splitlines()[-1].endswith("stopped")

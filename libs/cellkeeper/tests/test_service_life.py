@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -20,8 +20,7 @@ from cellkeeper.runtime.metrics import HealthPage, Metrics
 from cellkeeper.runtime.service import MAX_EVENTS_WAITING, only_instance, open_voice, run_until_signal
 from cellkeeper.runtime.session import BrokerAddress, Incoming, Session
 from cellkeeper.runtime.settings import ServiceSettings
-
-DEADLINE_S = 20.0
+from cellkeeper.testing.patience import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def test_the_page_tells_health_readiness_and_metrics():
 
     def ask(path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{page.port}{path}", timeout=DEADLINE_S) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{page.port}{path}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as exc:
             with exc:
@@ -109,14 +108,6 @@ def test_the_page_tells_health_readiness_and_metrics():
             HealthPage(metrics, lambda: True, page.port)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-
-
 async def test_events_wait_for_the_broker_bounded_and_the_end_is_said(broker: Broker):
     seen: list[Incoming] = []
     reader = Session(address=BrokerAddress("127.0.0.1", broker.port), client_id="life-reader")
@@ -133,10 +124,10 @@ async def test_events_wait_for_the_broker_bounded_and_the_end_is_said(broker: Br
         voice.be("ready")
         await until(lambda: len(seen) > MAX_EVENTS_WAITING)
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(DEADLINE_S)
+        await asyncio.sleep(PATIENCE_S)
 
     await until(lambda: reader.is_up)
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(PATIENCE_S):
         await run_until_signal(voice, work)
     await until(lambda: b'"gone"' in seen[-1].payload)
     reading.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -11,9 +11,8 @@ import pytest
 from cellkeeper.runtime.broker import Broker, running_broker
 from cellkeeper.runtime.errors import DuplicateServiceError
 from cellkeeper.runtime.session import BrokerAddress, Incoming, LastWill, Session
+from cellkeeper.testing.patience import PATIENCE_S, until
 
-DEADLINE_S = 20.0
-TAKEOVER_DEADLINE_S = 5.0
 MORTAL = """
 import asyncio, sys
 from cellkeeper.runtime.session import BrokerAddress, LastWill, Session
@@ -44,14 +43,6 @@ async def running(*sessions: Session) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 def collect(session: Session, topic_filter: str, **options: object) -> list[Incoming]:
@@ -114,7 +105,7 @@ async def test_who_comes_second_with_the_same_id_stops_and_the_first_goes_on(bro
     await until(lambda: first.is_up)
     first.short_link_s = 0.0  # it has been there for long
     with pytest.raises(DuplicateServiceError, match="another process speaks as twice"):
-        async with asyncio.timeout(TAKEOVER_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await second.run()
     await until(lambda: first.is_up)
     assert not running_first.done()

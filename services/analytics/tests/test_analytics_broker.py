@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from cellkeeper.contract.telemetry import StringMode
 from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
 from cellkeeper.testing.clock import ManualClock
-from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room, until
+from cellkeeper.testing.patience import until
+from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room
 
 
 @pytest.fixture
@@ -92,11 +94,9 @@ async def test_foreign_repeated_and_impossible_scans_decide_nothing(broker, tmp_
 async def test_an_outage_is_a_mode_events_a_record_and_a_dossier(broker, tmp_path):
     async with running_room(tmp_path / "state", broker.port, dossier=True) as room:
         await outage(room)
-        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier", 60.0)
-        modes = [told["mode"] for told in room.modes]
-        assert [mode for at, mode in enumerate(modes) if at == 0 or mode != modes[at - 1]][-3:] == [
-            "float", "discharge", "recharge",
-        ]  # fmt: skip
+        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier")
+        changes = [mode for mode, _ in groupby(told["mode"] for told in room.modes)]
+        assert changes[-3:] == ["float", "discharge", "recharge"], changes
         began, ended = (next(e for e in room.events if e["kind"] == f"discharge.{k}") for k in ("began", "ended"))
         assert began["severity"] == "warning"
         assert "recharge" in ended["text"]
@@ -113,12 +113,12 @@ async def test_a_dossier_that_could_not_be_made_is_told_and_made_after_a_restart
     async with running_room(state, broker.port, dossier=True) as room:
         (state / "analytics/dossiers").write_text("in the way")
         await outage(room)
-        await until(lambda: "discharge.dossier_failed" in room.kinds(), "the failure", 60.0)
+        await until(lambda: "discharge.dossier_failed" in room.kinds(), "the failure")
         assert room.analytics.papers.counters.records == 1
         clock = room.clock
     (state / "analytics/dossiers").unlink()
     async with running_room(state, broker.port, clock=clock, dossier=True) as room:
-        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier of the last run", 60.0)
+        await until(lambda: "discharge.dossier" in room.kinds(), "the dossier of the last run")
 
 
 async def test_a_record_that_the_disk_does_not_take_is_kept_until_it_does(broker, tmp_path):
@@ -192,4 +192,4 @@ async def test_a_broker_that_comes_back_empty_gets_everything_again(broker, tmp_
         for told in (room.modes, room.estimates, room.cells):
             told.clear()
         broker.start()
-        await until(lambda: len(room.cells) == CELLS and room.estimates and room.modes, "everything again", 40.0)
+        await until(lambda: len(room.cells) == CELLS and room.estimates and room.modes, "everything again")

@@ -399,10 +399,24 @@ class TestBelief:
         for place in range(HISTORY + 3):
             learned = learn(learned, finding([0.9 - 0.001 * place, 0.9], 0.02, NOW_S + place), slice(0, 2))
         assert learned.past_at_s[:, 0].tolist() == [NOW_S + HISTORY + 2 - place for place in range(HISTORY)]
-        after = learned.forget(np.array([True, False]))
+        after = learned.forget(np.array([True, False]), np.full(2, -np.inf))
         assert np.isnan([after.frac[0], after.past_frac[0, 0]]).all()
         assert after.method.tolist() == [0, METHODS.index("partial_discharge")]
         assert after.frac[1] == learned.frac[1]
+
+    def test_a_replacement_that_is_told_later_keeps_what_was_found_since(self):
+        both = Learned.nothing(2)
+        for day, frac in enumerate((0.70, 0.71, 0.99, 1.0)):
+            both = learn(both, finding([frac, 0.9], 0.02, NOW_S + 86_400.0 * day), slice(0, 2))
+        alone = Learned.nothing(1)
+        for day, frac in ((2, 0.99), (3, 1.0)):
+            alone = learn(alone, finding([frac], 0.02, NOW_S + 86_400.0 * day), slice(0, 1))
+        after = both.forget(np.array([True, False]), np.array([NOW_S + 1.5 * 86_400.0, -np.inf]))
+        for name in ("frac", "variance", "at_s"):
+            assert getattr(after, name)[0] == pytest.approx(getattr(alone, name)[0])
+            assert getattr(after, name)[1] == getattr(both, name)[1]
+        assert np.isnan(after.past_at_s[2:, 0]).all()
+        assert METHODS[after.method[0]] == "fused"
 
     def test_what_is_not_proven_is_believed_as_rated(self):
         string = Resting(replace(RULES, curve=CURVE))

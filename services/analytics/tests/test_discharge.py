@@ -5,6 +5,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+from analytics.announced import Announcement
 from analytics.believed import Believed
 from analytics.discharge.kept import Body, Kept, Sample
 from analytics.discharge.record import DischargeRecord, RuntimeSaid
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from string_scans import NAN, NOW_S, Player, Scan, layout_of, readings_of, rules_of, sagging, steady
 
+TEST = Announcement("s1", "capacity, 3 h", "bms", 0.0, float("inf"))
 FLOAT_V = 2.26
 
 
@@ -81,8 +83,21 @@ def test_charges_and_health_at_both_ends_are_kept():
     assert np.isnan(record.soh_frac).all()
 
 
-def test_an_announced_test_is_one():
-    assert recorded(outage(600.0), told=Told(in_test=("s1",))).kind == "test"
+def test_an_announced_test_is_one_and_has_its_name():
+    record = recorded(outage(600.0), told=Told(in_test={"s1": TEST}))
+    assert (record.kind, record.method, record.led_by) == ("test", "capacity, 3 h", "bms")
+    assert not [note for note in record.notes if "announced" in note]
+
+
+def test_a_test_that_was_announced_after_its_onset_says_so():
+    late = replace(TEST, from_s=NOW_S + 300.0)
+    record = recorded(outage(600.0), told=Told(in_test={"s1": late}))
+    assert [note for note in record.notes if "announced as a test" in note]
+
+
+def test_an_outage_has_no_method():
+    record = recorded(outage(600.0))
+    assert (record.kind, record.method, record.led_by) == ("outage", "", "")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from analytics.dossier.model import dossier_of, result_of
 from analytics.dossier.pages import document_of
 from analytics.dossier.record_file import save_record
 from analytics.dossier.words import length, number, verdict_sentences
-from analytics.paper.blocks import Document, Grid, Heading
+from analytics.paper.blocks import Document, Facts, Grid, Heading
 from analytics.paper.errors import PaperError
 from analytics.paper.pdf import pdf_of
 from dossier_room import Room, basis_of, context_of, record_of
@@ -146,3 +146,10 @@ def test_lengths_of_time(seconds, words):
 
 def test_numbers_have_no_negative_zero():
     assert number(-0.0001, 1, "mV") == "0.0 mV"
+
+
+def test_an_announced_test_is_named_with_who_led_it():
+    named = document_of(dossier_of(basis_of(Room(units=4, samples=60), method="capacity, 3 h", led_by="bms")))
+    assert named.subtitle.startswith("Test (capacity, 3 h) of ")
+    facts = next(block for block in named.blocks if isinstance(block, Facts))
+    assert {("Test", "capacity, 3 h"), ("Led by", "bms")} <= set(facts.pairs)

@@ -130,3 +130,18 @@ def test_a_folder_that_takes_nothing_is_said(tmp_path, basis):
     (tmp_path / "file").write_text("")
     with pytest.raises(DossierNotWrittenError, match="choose another folder"):
         save_record(tmp_path / "file", basis)
+
+
+def test_an_announced_test_is_read_back_with_its_name_and_others_are_as_before(tmp_path):
+    plain = basis_of(Room(units=4, samples=60))
+    path = save_record(tmp_path, plain)
+    assert "method" not in path.read_text(), "a version before announced tests reads it too"
+    assert not any(line.startswith(("basis.record.method", "basis.record.led_by")) for line in lines_of(plain))
+    named = basis_of(Room(units=4, samples=60), method="capacity, 3 h", led_by="bms")
+    found = load_record(save_record(tmp_path, named)).record
+    assert (found.method, found.led_by) == ("capacity, 3 h", "bms")
+    assert data_sha256(named) != data_sha256(plain)
+
+
+def lines_of(basis) -> list[str]:
+    return canonical_text(basis).splitlines()

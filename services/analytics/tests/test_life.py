@@ -201,6 +201,17 @@ class TestFollow:
         assert room.estimate.age_frac[1] == pytest.approx(0.9, abs=0.01)
         assert room.estimate.p_fail_12m_frac[0] < 0.01 < room.estimate.p_fail_12m_frac[1]
 
+    def test_a_replacement_that_is_told_later_has_its_age(self):
+        room = Room(NOW_S - 9.0 * YEAR_S)
+        room.live(1.0)
+        now_s = float(room.memory.at_s[0])
+        other = LifeRules.of(room.layout, {"s1": room.rules.strings[0]}, [2, 1, 1, 1])
+        room.rules = replace(other, born_s=np.array([now_s - 0.5 * YEAR_S, -np.inf, -np.inf, -np.inf]))
+        room.live(1.0)
+        pace = float(room.estimate.pace[0])
+        assert room.estimate.age_frac[0] == pytest.approx(0.05 * pace, abs=0.002)
+        assert room.estimate.age_frac[1] > 0.85
+
     def test_many_strings_are_asked_one_after_the_other_and_as_each_alone(self):
         layout = layout_of(3, units=2)
         kinds = {

@@ -5,12 +5,14 @@ from math import isnan
 
 import numpy as np
 import pytest
+from analytics.announced import Announcement
 from analytics.discharge.detect import fall_needed_v
 from analytics.mode import ModeMemory, Told, follow_mode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from string_scans import NAN, NOW_S, Player, Scan, layout_of, readings_of, rules_of, sagging, steady
 
+TEST = Announcement("s1", "capacity, 3 h", "bms", 0.0, float("inf"))
 FLOAT_V = 2.26
 OUTAGE = [*steady(NOW_S, 30.0, FLOAT_V, 0.05), *sagging(NOW_S + 31.0, 60.0, 2.10, 2.05, 50.0)]
 
@@ -158,7 +160,7 @@ def test_an_opened_breaker_is_told_by_itself_or_by_the_strings_beside():
 
 
 def test_an_announced_test_is_a_test_at_float_and_under_load():
-    player = Player(told=Told(in_test=("s1",)))
+    player = Player(told=Told(in_test={"s1": TEST}))
     player.play(OUTAGE)
     assert player.modes() == ["test"]
     assert player.said[-1][0].is_discharging

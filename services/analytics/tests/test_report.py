@@ -28,6 +28,7 @@ from analytics.reports.verify import verify
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.runtime.clock import ScaledClock
+from cellkeeper.runtime.history_api import HistoryApi, HistoryUnavailableError
 from cellkeeper.runtime.metrics import Metrics
 from cellkeeper.testing.builders import scan_of
 from dossier_room import BEGAN_S, Room, basis_of
@@ -252,9 +253,9 @@ def historian(tmp_path):
 def test_a_month_is_read_from_the_historian(historian, state, monkeypatch):
     @contextmanager
     def here(url):
-        yield Historian(historian)
+        yield HistoryApi(historian)
 
-    monkeypatch.setattr(gathering, "asked", here)
+    monkeypatch.setattr(gathering, "history_at", here)
     span = span_of("2026-11", NOVEMBER_MS + 3 * DAY_MS)
     found = gathering.month_of(span, "", "http://historian", state)
     assert found.site_name == "Site"
@@ -290,8 +291,8 @@ def test_a_server_that_is_no_historian_is_said():
         return httpx.Response(200, text="<html>")
 
     client = httpx.Client(transport=httpx.MockTransport(page), base_url="http://printer")
-    with client, pytest.raises(ReportError, match="no historian"):
-        Historian(client).strings()
+    with client, pytest.raises(HistoryUnavailableError, match="no historian"):
+        Historian(HistoryApi(client)).strings()
 
 
 def test_paths_are_ordered_by_time_whatever_the_string(state):

@@ -22,6 +22,7 @@ from cellkeeper.contract.wire import decode, encode
 from cellkeeper.runtime.service import ServiceVoice
 from cellkeeper.runtime.session import BrokerAddress, Incoming, Session
 from cellkeeper.testing.clock import ManualClock
+from cellkeeper.testing.patience import until
 
 CELLS = 6
 BEGIN_MS = 1_800_000_000_000
@@ -117,16 +118,6 @@ class Room:
         self.gateway.publish(OUTCOME.topic(site="hh1", service="bus-gateway", issuer="balancer"), encode(body), qos=1)
 
 
-async def until(condition: Callable[[], object], what: str, deadline_s: float = 20.0) -> None:
-    """Wait for the broker."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110  # conditions are of the outside world
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"not within {deadline_s} s: {what}") from None
-
-
 @asynccontextmanager
 async def running_room(
     folder: Path, port: int, balance: str = "", clock: ManualClock | None = None
@@ -157,7 +148,6 @@ async def running_room(
     ]
     try:
         await until(lambda: gateway.is_up and voice.session.is_up, "links")
-        await asyncio.sleep(0.1)  # subscriptions
         yield room
     finally:
         for task in reversed(tasks):

@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from balancer.hands_on.history import Course, Grid
-from balancer.hands_on.reach import NotThereError
 from balancer.hands_on.report import gini, report_of, told
 from balancer.hands_on.report_files import csv_text, write_report
 from balancer.hands_on.tables import status_lines, status_table
@@ -21,10 +20,10 @@ from balancer.hands_on.words import (
     bands_text,
     findings_text,
     length_text,
-    seconds_of,
 )
 from cellkeeper.contract.balance_state import CellReason, Inhibit
-from cellkeeper.contract.moment import from_ms
+from cellkeeper.contract.moment import from_ms, seconds_of
+from cellkeeper.runtime.wishing import NotThereError
 from cellkeeper.testing.builders import START_MS, balance_of
 from rich.console import Console
 

@@ -11,7 +11,8 @@ from cellkeeper.contract.outcomes import Refused
 from cellkeeper.contract.telemetry import StringMode
 from cellkeeper.contract.wire import encode
 from cellkeeper.testing.broker import running_broker
-from desk_room import CELLS, running_room, until
+from cellkeeper.testing.patience import until
+from desk_room import CELLS, running_room
 
 UNEVEN = [3.45, 3.42, 3.46, 3.44, 3.47, 3.43]
 LOWEST = 1

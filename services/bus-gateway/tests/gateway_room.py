@@ -1,7 +1,7 @@
 """A gateway with a fake driver on a real broker, and a reader that writes receipts as a historian does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,13 +139,3 @@ async def running_room(
         results = await asyncio.gather(*tasks, return_exceptions=True)
         failures = [each for each in results if isinstance(each, Exception)]
     assert not failures
-
-
-async def until(condition: Callable[[], bool], what: str, deadline_s: float = 20.0) -> None:
-    """Wait for the outside world: a broker, a disk, another task."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110  # conditions are of the outside world
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {deadline_s} s: {what}") from None

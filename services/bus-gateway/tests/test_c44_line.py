@@ -14,7 +14,8 @@ from bus_gateway.line.serial_port import open_port
 from bus_gateway.wire.frame import long_frame
 from cellkeeper.contract.outcomes import Applied, NoReply, Refused
 from cellkeeper.runtime.clock import SystemClock
-from tiny_line import WAIT_S, cells, one_sweep, pty_line, running, site_of, until
+from cellkeeper.testing.patience import PATIENCE_S, until
+from tiny_line import cells, one_sweep, pty_line, running, site_of
 
 
 async def test_a_string_over_two_lines_and_its_sensors_come_in_one_sample():
@@ -221,7 +222,7 @@ async def test_a_tcp_line_reads_writes_and_is_locked_by_name():
         assert peer.recv(10) == b"\xc5"
         assert port.read() == b""
         peer.close()
-        await asyncio.to_thread(select.select, [port], [], [], WAIT_S)
+        await asyncio.to_thread(select.select, [port], [], [], PATIENCE_S)
         with pytest.raises(PortLostError):
             port.read()
         port.close()

@@ -13,7 +13,8 @@ from cellkeeper.contract.telemetry import ImpedanceSweep, StringMode
 from cellkeeper.contract.wire import decode, encode
 from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
-from gateway_room import Reader, running_room, site_of, until
+from cellkeeper.testing.patience import until
+from gateway_room import Reader, running_room, site_of
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from cellkeeper.contract.telemetry import CellState, DcBusState, SiteMeta, Strin
 from cellkeeper.contract.wire import decode, encode
 from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
-from gateway_room import Reader, running_room, site_of, until
+from cellkeeper.testing.patience import until
+from gateway_room import Reader, running_room, site_of
 
 
 @pytest.fixture
@@ -54,7 +55,6 @@ async def test_every_seq_arrives_after_broker_kill_and_none_is_new_after_its_rec
         await until(
             lambda: room.gateway.keeper.book.waiting_scans() <= 4 and len(room.reader.seen) >= 2 * kept + 40,
             "backfill",
-            40.0,
         )
     for string in ("s1", "s2"):
         (seqs,) = room.reader.seqs(string).values()

@@ -7,7 +7,8 @@ from bus_gateway.line.unit_settings import settings_of
 from bus_gateway.wire.decode import Kind
 from cellkeeper.contract.chemistry import profiles
 from cellkeeper.contract.site import Site
-from tiny_line import TinyLine, cells, one_sweep, pty_line, running, site_of, until
+from cellkeeper.testing.patience import until
+from tiny_line import TinyLine, cells, one_sweep, pty_line, running, site_of
 
 CONFIG = 0x31
 LFP_CELL = struct.pack("<Bih", 1, 30_000, 5_500)

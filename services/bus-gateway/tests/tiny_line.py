@@ -13,8 +13,8 @@ from bus_gateway.line.line_configuring import Permit
 from bus_gateway.wire.frame import FrameReader, LongFrame, crc16, long_frame
 from cellkeeper.contract.site import Site
 from cellkeeper.runtime.clock import SystemClock
+from cellkeeper.testing.patience import PATIENCE_S, until
 
-WAIT_S = 10.0  # how long a test waits for something that should happen at once
 FACTORY_CELL = b"\x00" + (20_000).to_bytes(4, "little") + (5_500).to_bytes(2, "little")
 """Not configured, floor 2.0 V, hot 55 degC: docs/bus-protocol.md, section 6, CONFIG."""
 
@@ -170,16 +170,9 @@ async def running(site: Site, permits: Permit | None = None) -> AsyncIterator[C4
             await keeper
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Give the driver's tasks their turns until something is so."""
-    async with asyncio.timeout(WAIT_S):
-        while not is_so():  # noqa: ASYNC110  # the driver offers no event for what only a test waits for
-            await asyncio.sleep(0.001)
-
-
 async def one_sweep(driver: C44Driver) -> StringReadings:
     taken: list[StringReadings] = []
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await driver.sweep(taken.append)
     assert len(taken) == 1
     return taken[0]

@@ -18,6 +18,7 @@ from cellkeeper.contract.notices import Event
 from cellkeeper.contract.scan_columns import decode_scan
 from cellkeeper.contract.telemetry import ImpedanceSweep
 from cellkeeper.contract.wire import decode
+from cellkeeper.runtime import history_api
 from cellkeeper.runtime.clock import ScaledClock
 from cellkeeper.runtime.metrics import Metrics
 from cellkeeper.testing.builders import START_MS, balance_of, estimate_of, mode_of, scan_of
@@ -213,7 +214,7 @@ class _InProcess(httpx.BaseTransport):
 @pytest.fixture
 def export(api: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     real = httpx.Client
-    monkeypatch.setattr(commands.httpx, "Client", lambda **told: real(transport=_InProcess(api), **told))
+    monkeypatch.setattr(history_api.httpx, "Client", lambda **told: real(transport=_InProcess(api), **told))
     app = typer.Typer()
     app.command()(commands.export)
 

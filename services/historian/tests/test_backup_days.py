@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from cellkeeper.backup.book import BackupBook
@@ -18,8 +17,10 @@ from cellkeeper.backup.place import BackupPlace
 from cellkeeper.cli.suite_run import is_open
 from cellkeeper.contract.series import DAY_MS
 from cellkeeper.runtime.broker import free_port
+from cellkeeper.runtime.history_api import history_at
 from cellkeeper.testing.builders import START_MS, scan_of
 from cellkeeper.testing.clock import ManualClock
+from cellkeeper.testing.patience import PATIENCE_S
 from historian.api import make_api
 from historian.api_server import serve_api
 from historian.backup.day_history import DayHistory
@@ -50,15 +51,15 @@ def historian_of(store: Store) -> Iterator[Historian]:
     api = make_api(store, ManualClock(ALWAYS[1]), CollectorRegistry(), lambda: None, lambda: True)
     port, loop = free_port(), asyncio.new_event_loop()
     serving = loop.create_task(serve_api(api, port))
-    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with ThreadPoolExecutor(1) as pool, history_at(f"http://127.0.0.1:{port}") as asked:
         ended = pool.submit(run_until_cancelled, loop, serving)
         try:
             wait_for(port)
-            yield Historian(client)
+            yield Historian(asked)
         finally:
-            client.close()
+            asked.client.close()
             loop.call_soon_threadsafe(serving.cancel)
-            ended.result(20.0)
+            ended.result(PATIENCE_S)
 
 
 def run_until_cancelled(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[None]") -> None:

@@ -86,3 +86,45 @@ def test_papers_are_shared_between_backups_and_go_with_the_last_of_them(site, st
     assert back_up(site, "--keep", "1") == 0
     assert not list((place.root / "files/analytics/events").iterdir())
     assert list((place.root / "files/analytics/dossiers").iterdir())
+
+
+def kept_apart(site: Path, *services: str) -> Path:
+    """Move folders of services out of the shared state, as containers with volumes of their own have them."""
+    apart = site.parent / "apart"
+    for name in services:
+        (apart / name).mkdir(parents=True)
+        (site / "state" / name).rename(apart / name / name)
+    return apart
+
+
+def test_services_with_folders_apart_are_in_the_backup_under_the_same_names(site, store, monkeypatch):
+    apart = kept_apart(site, "analytics", "balancer")
+    stale = site / "state/balancer/learned.json"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of nobody who runs")
+    assert back_up(site, "--apart", str(apart)) == 0
+    assert restore(site, monkeypatch, "--history") == 0
+    assert found_below(site.parent / "new") == LEARNED
+
+
+def test_each_gets_back_into_its_own_folder_what_it_learned(site, store, monkeypatch):
+    assert back_up(site) == 0
+    apart = site.parent / "volumes"
+    for name in ("analytics", "balancer", "balancer-2"):
+        (apart / name).mkdir(parents=True)
+    assert restore(site, monkeypatch, "--history", "--apart", str(apart)) == 0
+    assert found_below(apart) == {f"{inner.partition('/')[0]}/{inner}": held for inner, held in LEARNED.items()}
+    assert found_below(site.parent / "new") == {}
+
+
+def test_what_would_come_to_a_place_that_nobody_reads_stops_the_restore(site, store, monkeypatch, capsys):
+    assert back_up(site) == 0
+    apart = site.parent / "volumes"
+    for name in ("analytics", "balancer"):
+        (apart / name).mkdir(parents=True)
+    assert restore(site, monkeypatch, "--history", "--apart", str(apart)) == 1
+    told = capsys.readouterr().err
+    assert "balancer-2" in told
+    assert str(apart / "balancer-2") in told
+    assert found_below(apart) == {}
+    assert not (site.parent / "new/historian/history").exists()

@@ -5,20 +5,21 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 from cellkeeper.testing.builders import START_MS, scan_of
+from cellkeeper.testing.patience import PATIENCE_S
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
 from historian.stores.port import CellQuestion, LivedScan, StringQuestion, WriteBatch
 
 ROUNDS = 10
-REPLY_DEADLINE_S = 20.0
 FOREVER = (0, 4_000_000_000_000)
 
 CHILD = """
-import sys, threading, time
+import faulthandler, signal, sys, threading, time
 from pathlib import Path
 from cellkeeper.testing.builders import START_MS, scan_of
 from historian.errors import StoreBusyError
@@ -26,6 +27,7 @@ from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
 from historian.stores.port import LivedScan, WriteBatch
 
+faulthandler.register(signal.SIGUSR1)
 store = EmbeddedStore(Path(sys.argv[1]), "hh1", EmbeddedOptions(reserve_bytes=0, scans_per_journal=15))
 
 def tend():
@@ -39,6 +41,7 @@ while True:
     try:
         store.write(WriteBatch(scans=[LivedScan(scan) for scan in scans]))
     except StoreBusyError:
+        time.sleep(0.001)  # as the recorder does; without it upkeep hardly gets the interpreter
         continue
     sys.stdout.write(f"{seq}\\n")
     sys.stdout.flush()
@@ -52,7 +55,12 @@ def _until_killed(folder: Path, first: int, groups: int) -> int:
     said = b""
     assert child.stdout is not None
     while said.count(b"\n") < groups:
-        ready, _, _ = select.select([child.stdout], [], [], REPLY_DEADLINE_S)
+        ready, _, _ = select.select([child.stdout], [], [], PATIENCE_S)
+        if not ready:
+            child.send_signal(signal.SIGUSR1)  # it tells on its error output where it stands
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(1.0)
+            child.kill()
         assert ready, "the child stopped writing"
         chunk = os.read(child.stdout.fileno(), 4096)
         assert chunk, "the child ended by itself"

@@ -30,7 +30,7 @@ ABSENCE = 200  # scans of each of 16 strings: more than the box holds
 WATCHED = Path(__file__).parents[3] / "deploy/influxdb/watched"
 pytestmark = [
     pytest.mark.skipif(shutil.which("mosquitto") is None, reason="needs Mosquitto"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 
 

@@ -9,6 +9,7 @@ from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.runtime.clock import ScaledClock
 from cellkeeper.testing.builders import START_MS, balance_of, scan_of
+from cellkeeper.testing.patience import until
 from historian import recorder as recorder_module
 from historian.errors import StoreBusyError, StoreFailedError, StoreFullError
 from historian.receipts import LostSpan, Receipt
@@ -77,12 +78,6 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     store.close()
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is awaited lives in threads
-            await asyncio.sleep(0)
 
 
 async def test_a_receipt_follows_the_commit(desk):

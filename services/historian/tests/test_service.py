@@ -21,11 +21,11 @@ from cellkeeper.contract.scan_columns import encode_scan
 from cellkeeper.contract.wire import encode
 from cellkeeper.runtime.broker import Broker, free_port, running_broker
 from cellkeeper.testing.builders import balance_of, estimate_of, mode_of, scan_of
+from cellkeeper.testing.patience import PATIENCE_S
 from cellkeeper.testing.suite import site_text
 from historian import commands
 from typer.testing import CliRunner
 
-DEADLINE_S = 30.0
 ROUNDS = 3
 BACKFILL_AT_ONCE = 80  # scans of a string
 STRINGS = ("s1", "s2")
@@ -121,10 +121,10 @@ class Service:
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(PATIENCE_S)
 
     def ask(self, path: str, **asked: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", params=asked, timeout=DEADLINE_S)
+        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", params=asked, timeout=PATIENCE_S)
 
     def is_ready(self) -> bool:
         try:
@@ -155,11 +155,11 @@ def gateway(broker: Broker) -> Iterator[Gateway]:
 
 
 def wait(condition: Callable[[], bool], what: str, service: Service, again: Callable[[], None] | None = None) -> None:
-    end_s = time.monotonic() + DEADLINE_S
+    end_s = time.monotonic() + PATIENCE_S
     asked_s = time.monotonic()
     while not condition():
         said = (service.folder / "historian.log").read_text("utf-8", "replace")[-2000:]
-        assert time.monotonic() < end_s, f"not within {DEADLINE_S} s: {what}\n{said}"
+        assert time.monotonic() < end_s, f"not within {PATIENCE_S} s: {what}\n{said}"
         time.sleep(0.02)
         if again is not None and time.monotonic() - asked_s > 1.0:
             again()
@@ -274,8 +274,8 @@ def test_the_service_refuses_a_taken_port_and_a_second_of_itself(service: Servic
         subprocess.Popen([sys.executable, "-m", "historian"], env=environment, stderr=subprocess.PIPE)
         for environment in (service.environment, other)
     )
-    assert b"already runs here" in second.communicate(timeout=DEADLINE_S)[1]
-    last_line = taken.communicate(timeout=DEADLINE_S)[1].splitlines()[-1]
+    assert b"already runs here" in second.communicate(timeout=PATIENCE_S)[1]
+    last_line = taken.communicate(timeout=PATIENCE_S)[1].splitlines()[-1]
     assert last_line.startswith(b"historian: port ")
     assert b"is taken" in last_line
     assert (second.returncode, taken.returncode) == (1, 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cellkeeper.contract.site_file import parse_site
+from cellkeeper.testing.patience import PATIENCE_S
 from twin import control
 from twin.bus.ports import TwinPortError, port_for
 from twin.bus.transmitter import Emission
@@ -45,7 +46,6 @@ address = 1001
 bus = "line1"
 address = 2001
 """
-DEADLINE_S = 30.0
 
 
 def start(folder: Path, port: str, **extra: str) -> subprocess.Popen[bytes]:
@@ -61,7 +61,7 @@ def start(folder: Path, port: str, **extra: str) -> subprocess.Popen[bytes]:
 
 
 def wait_for(what, process: subprocess.Popen[bytes], folder: Path):
-    end_s = time.monotonic() + DEADLINE_S
+    end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s and process.poll() is None:
         found = what()
         if found:
@@ -87,7 +87,7 @@ def twin(tmp_path):
 
 def read_exactly(fd: int, count: int) -> bytes:
     data = b""
-    while len(data) < count and select.select([fd], [], [], 5.0)[0]:
+    while len(data) < count and select.select([fd], [], [], PATIENCE_S)[0]:
         data += os.read(fd, count - len(data))
     return data
 
@@ -125,7 +125,7 @@ def test_a_train_over_a_real_terminal(tmp_path, twin):
     assert control.ask(tmp_path / "state" / "twin", {"do": "clear"}) == {"cleared": [1]}
     os.close(fd)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not port.is_symlink()
     with pytest.raises(TwinAwayError):
         asked(tmp_path)
@@ -160,11 +160,11 @@ def test_a_master_over_tcp(tmp_path, twin):
 def test_a_start_that_cannot_work_says_what_to_do(tmp_path):
     (tmp_path / "taken").write_text("a file of somebody else")
     process = start(tmp_path, str(tmp_path / "taken"))
-    assert process.wait(DEADLINE_S) == 1
+    assert process.wait(PATIENCE_S) == 1
     assert "does not replace it" in (tmp_path / "twin.log").read_text()
     assert (tmp_path / "taken").read_text() == "a file of somebody else"
     process = start(tmp_path, str(tmp_path / "line1"), CELLKEEPER_SCENARIO="doom")
-    assert process.wait(DEADLINE_S) == 1
+    assert process.wait(PATIENCE_S) == 1
     assert "there are imbalance, outage" in (tmp_path / "twin.log").read_text()
 
 

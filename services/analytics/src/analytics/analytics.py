@@ -17,10 +17,14 @@ from cellkeeper.runtime.refusals import RefusalLog
 from cellkeeper.runtime.service import ServiceVoice
 from cellkeeper.runtime.session import Incoming
 
+from analytics.cell_book import CellBook
 from analytics.cell_telling import CellTelling
+from analytics.cells import Cells
+from analytics.counters import Counters
 from analytics.engine import Engine
 from analytics.estimates import Estimates
 from analytics.intake import Intake
+from analytics.late_scans import LateScans
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
 from analytics.papers import Papers
@@ -36,18 +40,6 @@ MAX_WAITING: Final = 2000  # scans of one batch: a minute of 32 strings; more me
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Counters:
-    """What was done."""
-
-    batches: int = 0
-    estimates: int = 0
-    cell_estimates: int = 0
-    modes: int = 0
-    dropped: int = 0
-    unsent: int = 0
-
-
 @dataclass(kw_only=True)
 class Analytics:
     """Everything of one site that is estimated.
@@ -59,6 +51,8 @@ class Analytics:
         voice: presence, events and the session.
         memory: what survives a restart.
         papers: records of discharges.
+        book: which cell is where.
+        late: scans that come later.
         save_s: real seconds between two writes of the memory.
         on_tend: called about once a second.
     """
@@ -69,6 +63,8 @@ class Analytics:
     voice: ServiceVoice
     memory: MemoryFile
     papers: Papers
+    book: CellBook
+    late: LateScans
     save_s: float
     intake: Intake
     telling: Telling
@@ -85,13 +81,16 @@ class Analytics:
     _is_saved: bool = True
     _is_written: bool = True
     _save_soon: bool = False
+    _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def subscribe(self) -> None:
-        """Ask for live scans, impedances and dc buses; scans of the past are the historian's."""
+        """Ask for live scans, impedances, dc buses, modules and late scans."""
         session, site = self.voice.session, self.site.site.id
         session.subscribe(SCAN.filter(site=site), self.on_scan, with_retained=False)
         session.subscribe(IMPEDANCE.filter(site=site), self.on_impedance, with_retained=False)
         session.subscribe(DCBUS.filter(site=site), self.on_dcbus)
+        self.book.subscribe()
+        self.late.subscribe()
         session.on_link(self.on_link)
         self._heard_s = self.clock.monotonic_s()
 
@@ -159,15 +158,29 @@ class Analytics:
                 await asyncio.sleep(TEND_S)
                 self._tend()
                 if self._save_soon or loop.time() - saved_s >= self.save_s:
-                    saved_s, self._save_soon = loop.time(), False
-                    await asyncio.to_thread(self._write)
-                    self._tell_saved()
+                    saved_s = loop.time()
+                    await self.save()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
             self._estimate()
             self._write()
             self.papers.save_waiting()
+
+    async def save(self) -> bool:
+        """Write down what was learned and told; False when the disk does not take it."""
+        async with self._saving:
+            self._save_soon = False
+            await asyncio.to_thread(self._write)
+            self._tell_saved()
+        return self._is_written
+
+    def follow_cells(self) -> None:
+        """Let what was learned of cells follow them to where the ledger has them now."""
+        cells = Cells.of(self.engine.layout, self.book.ledger)
+        for string in self.engine.take_cells(cells):
+            log.info("cell.followed", string=string)
+        self._save_soon = True
 
     def _estimate(self) -> None:
         """Estimate what has arrived."""
@@ -176,14 +189,19 @@ class Analytics:
         if not scans:
             return
         self._heard_s = self.clock.monotonic_s()
+        self.late.catch_up.before_live(scans, asyncio.get_running_loop().time())
         for batch in self.intake.batches(scans):
             self._take(self.engine.follow(batch, self.intake.ripple_a_rms))
+        self.late.catch_up.after_live(scans)
 
     def _take(self, told: Estimates) -> None:
         self.counters.batches += 1
         for record in told.records:
             self.papers.put(record)
         if self.log_book.tell(self.newest, told):
+            self._save_soon = True
+        for ended in self.engine.take_ended():
+            self.voice.event("test.ended", "info", ended.words(), string=ended.test.string)
             self._save_soon = True
         for refused in self.engine.take_refused():
             log.info("impedance.left_out", string=refused.string, why=refused.why)
@@ -196,6 +214,8 @@ class Analytics:
             self._take(self.engine.follow_silence(idle_s))
         elif self.newest is not None:
             self._tell(self.newest)
+        if self.book.look():
+            self.follow_cells()
         self._tell_cells()
         self._watch()
         self.on_tend()

@@ -1,10 +1,13 @@
 """The estimators with their memory: what the service asks batch by batch. No input or output here."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cellkeeper.contract.telemetry import ImpedanceSweep
 
+from analytics.announced import AnnouncedTests, Ended
+from analytics.belongings import brought
+from analytics.cells import Cells
 from analytics.estimates import Estimates
 from analytics.estimating import Asked, Memory, Standing, follow
 from analytics.impedance.follow import Refused
@@ -13,6 +16,8 @@ from analytics.intake import no_readings
 from analytics.mode import Told
 from analytics.readings import Floats, Layout, Readings
 from analytics.site_rules import SiteRules
+from analytics.soh.belief import learn
+from analytics.soh.finding import CapacityFinding
 
 MAX_SWEEPS = 64  # that wait for the next batch: one of each string and more
 
@@ -25,11 +30,13 @@ class Engine:
         rules: of the site.
         memory: of the newest batch.
         refused: sweeps that entered no trend since they were asked for last.
+        ended: announced tests that are over, the same.
     """
 
     rules: SiteRules
     memory: Memory
     refused: list[Refused] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     _standing: Standing = field(init=False)
     _sweeps: list[Sweep] = field(default_factory=list)
     _opened: dict[str, bool] = field(default_factory=dict)
@@ -50,6 +57,7 @@ class Engine:
         turn = follow(self.memory, self._standing, readings, asked, self.rules)
         self.memory, self._standing = turn.memory, turn.standing
         self.refused = [*self.refused, *turn.refused][-MAX_SWEEPS:]
+        self.ended += turn.ended
         return turn.estimates
 
     def follow_silence(self, idle_s: float) -> Estimates:
@@ -60,6 +68,46 @@ class Engine:
         """Return the sweeps that entered no trend since this was asked last."""
         taken, self.refused = self.refused, []
         return taken
+
+    def take_ended(self) -> list[Ended]:
+        """Return the announced tests that are over since this was asked last."""
+        taken, self.ended = self.ended, []
+        return taken
+
+    @property
+    def announced(self) -> AnnouncedTests:
+        """The tests that are announced now."""
+        return self.memory.announced
+
+    def take_tests(self, announced: AnnouncedTests) -> None:
+        """Take which tests are announced from now on."""
+        self.memory = replace(self.memory, announced=announced)
+
+    def take_cells(self, cells: Cells) -> tuple[str, ...]:
+        """Take which cell is where from now on; what was learned follows. Return the strings in which any moved."""
+        self.rules = self.rules.with_cells(cells)
+        found = brought(self.memory, cells, self.rules)
+        self.memory = found.memory
+        self._standing = Standing.of(self.memory, self.rules)
+        return found.strings
+
+    def take_recording(self, place: int, memory: Memory) -> bool:
+        """Take what another memory recorded of a string, if it has seen the same newest scan; whether it has."""
+        own = self.memory
+        if memory.recorder.strings[place].at_s != own.recorder.strings[place].at_s:
+            return False
+
+        self.memory = own.with_recording(place, memory)
+        return True
+
+    def learn(self, findings: Sequence[CapacityFinding]) -> None:
+        """Take what discharges have proven that came to light later; a newer finding of the same unit stands."""
+        learned = self.memory.soh.learned
+        for finding in findings:
+            learned = learn(learned, finding, self.layout.span(self.layout.strings.index(finding.string)))
+        if findings:
+            self.memory = replace(self.memory, soh=replace(self.memory.soh, learned=learned))
+            self._standing = Standing.of(self.memory, self.rules)
 
     def take_sweep(self, sweep: ImpedanceSweep) -> None:
         """Take impedances; they enter the trends with the next batch. When too many wait, the oldest go."""

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from cellkeeper.contract.estimate_state import Doubt
 
+from analytics.announced import AnnouncedTests, Ended
 from analytics.believed import Believed
 from analytics.discharge.record import RuntimeSaid
 from analytics.discharge.recorder import RecorderMemory, follow_recorder
@@ -47,6 +48,7 @@ class Memory:
     soh: SohMemory
     impedance: ImpedanceMemory
     life: LifeMemory
+    announced: AnnouncedTests
 
     @classmethod
     def empty(cls, rules: SiteRules) -> Self:
@@ -59,6 +61,20 @@ class Memory:
             SohMemory.empty(rules.layout),
             ImpedanceMemory.empty(rules.layout),
             LifeMemory.empty(rules.layout),
+            AnnouncedTests(),
+        )
+
+    def with_recording(self, place: int, other: "Memory") -> "Memory":
+        """Return the memory with what another one has recorded of the string at a place: mode, discharge, its rest."""
+
+        def put[T](before: tuple[T, ...], now: tuple[T, ...]) -> tuple[T, ...]:
+            return (*before[:place], now[place], *before[place + 1 :])
+
+        return replace(
+            self,
+            mode=replace(self.mode, strings=put(self.mode.strings, other.mode.strings)),
+            recorder=replace(self.recorder, strings=put(self.recorder.strings, other.recorder.strings)),
+            soh=replace(self.soh, waiting=put(self.soh.waiting, other.soh.waiting)),
         )
 
     def without(self, strings: Sequence[str]) -> "Memory":
@@ -115,12 +131,14 @@ class Turn:
         memory, standing: for the next one.
         estimates: to tell.
         refused: sweeps that entered no trend.
+        ended: announced tests that are over with this batch.
     """
 
     memory: Memory
     standing: Standing
     estimates: Estimates
     refused: tuple[Refused, ...] = field(default=())
+    ended: tuple[Ended, ...] = field(default=())
 
 
 def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked, rules: SiteRules) -> Turn:
@@ -133,7 +151,9 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
         asked: what comes beside it.
         rules: of the site.
     """
-    mode, said = follow_mode(memory.mode, readings, rules.mode, asked.told, asked.idle_s)
+    at_s = dict(zip(rules.layout.strings, readings.at_s.tolist(), strict=True))
+    announced, late = memory.announced.late(at_s)
+    mode, said = follow_mode(memory.mode, readings, rules.mode, _told(announced, asked), asked.idle_s)
     modes = tuple(each.mode for each in said)
     before = with_first_float(memory.soc, readings, said, rules.soc)
     soc_memory, soc = follow_soc(before, readings, modes, standing.soh.belief(rules.rated_ah), rules.soc)
@@ -149,7 +169,8 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
     if findings or asked.sweeps or _is_life_due(life, readings):
         life, told = follow_life(life, readings, soh_memory.learned, trend.state, rules.life)
         odds = told.p_fail_6m_frac, told.p_fail_12m_frac
-    after = Memory(mode, soc_memory, runtime_memory, recorder, soh_memory, impedance, life)
+    announced, done = announced.discharged([record.string for record in records])
+    after = Memory(mode, soc_memory, runtime_memory, recorder, soh_memory, impedance, life, announced)
     estimates = Estimates(
         at_s=np.array([each.at_s for each in said]),
         modes=said,
@@ -159,7 +180,13 @@ def follow(memory: Memory, standing: Standing, readings: Readings, asked: Asked,
         records=records,
         findings=findings,
     )
-    return Turn(after, Standing(soh, trend, odds), estimates, refused)
+    return Turn(after, Standing(soh, trend, odds), estimates, refused, (*late, *done))
+
+
+def _told(announced: AnnouncedTests, asked: Asked) -> Told:
+    """Return what others say of the strings, with the tests that are announced."""
+    tests = announced.tests
+    return replace(asked.told, in_test={test.string: test for test in tests}) if tests else asked.told
 
 
 def _is_life_due(life: LifeMemory, readings: Readings) -> bool:

@@ -1,11 +1,14 @@
-"""Which life of a unit is at each place: what was learned of one ends where the next begins."""
+"""Which unit is at each place, as a number that changes with it: what was learned of one ends where the next begins.
+
+The numbers are marks of cells (`cells.py`); where one string stands alone, lives will do.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.readings import Flags, Layout
+from analytics.readings import Flags, Floats, Layout
 
 type Counts = NDArray[np.int64]
 
@@ -13,6 +16,11 @@ type Counts = NDArray[np.int64]
 def lives_of(layout: Layout, lives: Sequence[int] | None) -> Counts:
     """Return the lives (N,) as an array; 1 everywhere when nobody says."""
     return np.array([1] * layout.units if lives is None else list(lives), dtype=np.int64)
+
+
+def always(layout: Layout) -> Floats:
+    """Return since when (N,) units are there that nobody replaced: minus infinity."""
+    return np.full(layout.units, -np.inf)
 
 
 def not_known(layout: Layout) -> Counts:

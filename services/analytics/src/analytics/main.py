@@ -9,27 +9,39 @@ from typing import Final
 import structlog
 from cellkeeper import __version__
 from cellkeeper.contract.battery_type import BatteryType, load_batteries
+from cellkeeper.contract.commands import ANALYTICS_COMMANDS
 from cellkeeper.contract.site import Site
 from cellkeeper.contract.table_file import TableFileError
+from cellkeeper.runtime.answering import CommandDesk
 from cellkeeper.runtime.clock import Clock
+from cellkeeper.runtime.command_gate import CommandGate
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.runtime.metrics import HealthPage, Metrics
+from cellkeeper.runtime.refusals import RefusalLog
+from cellkeeper.runtime.seen_commands import SeenCommands
 from cellkeeper.runtime.service import ServiceVoice, open_voice, run_until_signal, serve
 from cellkeeper.runtime.settings import ServiceSettings
 
 from analytics.analytics import Analytics
+from analytics.asked import Requests
+from analytics.belongings import brought
+from analytics.catching_up import CatchUp
+from analytics.cell_book import CellBook
 from analytics.cell_telling import CellTelling
+from analytics.cells import Cells
 from analytics.dossier.context import DossierContext, Sensor
 from analytics.engine import Engine
 from analytics.errors import MemoryUnreadableError
 from analytics.estimating import Memory
 from analytics.gauges import Gauges
 from analytics.intake import Intake
+from analytics.late_scans import LateScans
+from analytics.ledger_file import FILE as LEDGER
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
 from analytics.papers import Papers
 from analytics.settings import AnalyticsSettings
-from analytics.site_rules import SiteRules
+from analytics.site_rules import SiteRules, layout_of
 from analytics.telling import Pace, Telling
 
 SERVICE: Final = "analytics"
@@ -105,10 +117,14 @@ def context_of(site: Site, batteries: Mapping[str, BatteryType], timezone: str) 
     return of
 
 
-def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock: Clock) -> Analytics:
-    """Return the analytics, not yet running; raises StartRefusedError."""
+def compose(
+    site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock: Clock
+) -> tuple[Analytics, CommandDesk]:
+    """Return the analytics and their desk, not yet running; raises StartRefusedError."""
     batteries = batteries_of(site, settings.site_file)
-    rules = SiteRules.of(site, batteries)
+    book = CellBook.opened(site, settings.own_dir() / LEDGER, clock, voice)
+    cells = Cells.of(layout_of(site), book.ledger)
+    rules = SiteRules.of(site, batteries, cells)
     memory = MemoryFile(settings.own_dir() / MEMORY)
     papers = Papers(
         folder=settings.own_dir(),
@@ -117,7 +133,8 @@ def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock:
         keep=settings.keep_events,
         draws=settings.dossier,
     )
-    engine = Engine(rules, recalled(rules, memory, voice))
+    refusals = RefusalLog()
+    engine = Engine(rules, brought(recalled(rules, memory, voice), cells, rules).memory)
     pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
     many = len(layout.strings)
     analytics = Analytics(
@@ -127,6 +144,15 @@ def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock:
         voice=voice,
         memory=memory,
         papers=papers,
+        book=book,
+        late=LateScans(
+            site=site.site.id,
+            catch_up=CatchUp(engine, rules.bleed_a),
+            voice=voice,
+            papers=papers,
+            refusals=refusals,
+        ),
+        refusals=refusals,
         save_s=settings.save_s,
         intake=Intake(layout, rules.bleed_a),
         telling=Telling(layout, dict(rules.not_validated), pace),
@@ -137,7 +163,22 @@ def compose(site: Site, settings: AnalyticsSettings, voice: ServiceVoice, clock:
         log_book=LogBook(layout, voice, running_at(engine.memory)),
     )
     analytics.subscribe()
-    return analytics
+    return analytics, desk_of(analytics, settings)
+
+
+def desk_of(analytics: Analytics, settings: AnalyticsSettings) -> CommandDesk:
+    """Return where the analytics are asked."""
+    seen = SeenCommands(settings.own_dir() / "seen-commands")
+    return CommandDesk(
+        site=analytics.site.site.id,
+        service=analytics.voice.service,
+        session=analytics.voice.session,
+        clock=analytics.clock,
+        gate=CommandGate(seen.read()),
+        memory=seen,
+        models=ANALYTICS_COMMANDS,
+        act=Requests(analytics=analytics, clock=analytics.clock, voice=analytics.voice).act,
+    )
 
 
 async def run(settings: ServiceSettings) -> None:
@@ -146,7 +187,7 @@ async def run(settings: ServiceSettings) -> None:
         raise StartRefusedError("analytics was started with the settings of another service")
     site, clock = settings.load_site(), settings.make_clock()
     voice = open_voice(settings, site.site.id, clock)
-    analytics = compose(site, settings, voice, clock)
+    analytics, desk = compose(site, settings, voice, clock)
     metrics = Metrics()
     analytics.on_tend = Gauges(metrics, analytics).update
     page = HealthPage(metrics, lambda: voice.session.is_up, settings.http_port) if settings.http_port else None
@@ -155,6 +196,8 @@ async def run(settings: ServiceSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(analytics.run(), name="watch")
             tasks.create_task(analytics.papers.run(), name="papers")
+            tasks.create_task(desk.run(), name="commands")
+            tasks.create_task(analytics.late.run(), name="late scans")
 
     with page or nullcontext():
         await run_until_signal(voice, work)

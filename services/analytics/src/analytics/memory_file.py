@@ -85,7 +85,9 @@ class MemoryFile:
             raise MemoryUnreadableError(f"{self.path}: format {told!r}, this version reads {FORMAT}")
         move, made, lost = Move.between(before, layout), {}, []
         for field in fields(empty):  # type: ignore[arg-type]  # a dataclass
-            new = getattr(empty, field.name)
+            new = made[field.name] = getattr(empty, field.name)
+            if field.name not in places:  # the version that wrote it had no such estimator: nothing is lost
+                continue
             try:
                 old = unpacked(type(new), _part(rest, places, field.name))
                 made[field.name] = refitted(old, new, move)

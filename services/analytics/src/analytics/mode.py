@@ -4,13 +4,14 @@ A published mode of discharge, test or unknown forbids balancing and tests elsew
 at once where it may hide a discharge, and a healthy string at float does not flicker. Pure; time comes with the scans.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import Final, Self
 
 import numpy as np
 
+from analytics.announced import Announcement
 from analytics.checked_frozen import checked_frozen
 from analytics.discharge.detect import OnsetMemory, Sight, after_gap, follow_onset
 from analytics.mode_of_scan import LIVE, Aside, Wish, sentence, wished
@@ -25,6 +26,7 @@ MIN_COVERAGE_FRAC: Final = 0.8
 IN_TEST: Final = 6
 
 AT_ONCE: Final = frozenset[Mode]({"discharge", "test", "unknown"})
+SAYS_AGAIN: Final = frozenset[Mode]({"test", "unknown"})  # what they mean differs with their reason
 
 
 @checked_frozen
@@ -92,6 +94,7 @@ class ModeSaid:
         dated_by: what dated the onset: `step`, `current` or `first scan`; empty while there is none.
         at_s: event time of the newest scan; NaN before the first.
         gap_s: longest time between two scans of this string over which anything is concluded.
+        test: what was announced of it; None where nothing was.
     """
 
     mode: Mode
@@ -102,6 +105,7 @@ class ModeSaid:
     dated_by: str
     at_s: float
     gap_s: float = LONGEST_GAP_S
+    test: Announcement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +113,11 @@ class Told:
     """What others say of strings, by id; scans show neither.
 
     Attributes:
-        in_test: a person or a command has announced a test.
+        in_test: a person or the BMS has announced a test; each with who did.
         opened: the battery breaker reports that it is open.
     """
 
-    in_test: Collection[str] = ()
+    in_test: Mapping[str, Announcement] = field(default_factory=dict)
     opened: Collection[str] = ()
 
 
@@ -141,14 +145,17 @@ def follow_mode(
     after = []
     for place, (string, each) in enumerate(zip(rules.layout.strings, rules.strings, strict=True)):
         before, sight = memory.strings[place], sights[place]
-        aside = Aside(string in told.in_test, string in told.opened, in_test_frac[place], bus_v.get(each.dcbus, nan))
+        test = told.in_test.get(string)
+        method = "" if test is None else test.method
+        aside = Aside(method, string in told.opened, in_test_frac[place], bus_v.get(each.dcbus, nan))
         after.append(_step(before, sight, each, aside) if _is_new(before, sight) else before)
     site_s = max((each.site_s for each in after), default=0.0) + idle_s
     heard = tuple(
         _heard(each, sight, site_s, string) for each, sight, string in zip(after, sights, rules.strings, strict=True)
     )
     return ModeMemory(heard), tuple(
-        _said(each, string.gap_s) for each, string in zip(heard, rules.strings, strict=True)
+        _said(each, own.gap_s, told.in_test.get(string))
+        for each, own, string in zip(heard, rules.strings, rules.layout.strings, strict=True)
     )
 
 
@@ -205,7 +212,7 @@ def _step(before: StringModeMemory, sight: Sight, rules: StringModeRules, aside:
     now = memory.at(sight.at_s, sight.at_s, onset)
     if wish.mode != memory.mode:
         return _held(now, wish, sight, rules, aside)
-    if wish.mode == "unknown" and wish.reason not in {"", memory.reason}:
+    if wish.mode in SAYS_AGAIN and wish.reason not in {"", memory.reason}:
         return replace(now, wish_s=nan, reason=wish.reason, why=sentence(wish.reason, sight, rules, aside))
     return now if isnan(now.wish_s) else replace(now, wish_s=nan)
 
@@ -259,8 +266,9 @@ def _heard(memory: StringModeMemory, sight: Sight, site_s: float, rules: StringM
     return replace(lost, onset=OnsetMemory()) if site_s - memory.site_s > SAME_AFTER_GAP_S else lost
 
 
-def _said(memory: StringModeMemory, gap_s: float) -> ModeSaid:
+def _said(memory: StringModeMemory, gap_s: float, test: Announcement | None) -> ModeSaid:
     onset = memory.onset
     return ModeSaid(
-        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s, gap_s
-    )
+        memory.mode, memory.since_s, memory.why, onset.is_discharging, onset.began_s, onset.dated_by, memory.at_s,
+        gap_s, test,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ LIVE: Final = frozenset[Mode]({"float", "boost", "recharge", "discharge"})
 
 STEP: Final = "the voltage fell by more than {need_mv:.0f} mV per cell, dated by its step"
 SLOW: Final = "the voltage fell by more than {need_mv:.0f} mV per cell, dated by the current"
+ANNOUNCED: Final = "announced as {announced}"
 UNDER_WAY: Final = "under way at the first scan"
 AGAINST: Final = "voltage and current contradict each other, check the sensor's sign"
 NOT_SHOWN: Final = "the current says discharge, the voltage did not fall by {need_mv:.0f} mV"
@@ -33,13 +34,13 @@ class Aside:
     """What is known of a string beside its own voltage and current.
 
     Attributes:
-        is_announced: a person or a command has said that a test runs.
+        announced: method of the test that a person or the BMS has announced; empty without one.
         is_open: its breaker reports that it is open.
         in_test_frac: part of its units with quality 6.
         bus_v: volts per cell of the live strings that are parallel to it; NaN without one.
     """
 
-    is_announced: bool
+    announced: str
     is_open: bool
     in_test_frac: float
     bus_v: float
@@ -53,6 +54,7 @@ def sentence(reason: str, sight: Sight, rules: StringModeRules, aside: Aside) ->
         "need_mv": need_v * 1e3,
         "bus_v": aside.bus_v,
         "in_test_frac": aside.in_test_frac,
+        "announced": aside.announced,
     }
     current = "no current reading" if isnan(sight.discharge_a) else f"{-sight.discharge_a:+.1f} A"
     return f"{reason.format(**facts)}: {sight.cell_v:.3f} V per cell, {current}"
@@ -60,11 +62,16 @@ def sentence(reason: str, sight: Sight, rules: StringModeRules, aside: Aside) ->
 
 def wished(mode: Mode, onset: OnsetMemory, sight: Sight, rules: StringModeRules, aside: Aside) -> Wish:
     """Return what a scan shows; `mode` is the one before, where the borders depend on it."""
-    is_load_in_test = aside.is_announced or aside.in_test_frac > MOST_IN_TEST_FRAC
+    is_load_in_test = aside.announced or aside.in_test_frac > MOST_IN_TEST_FRAC
     if onset.is_discharging:
-        return Wish("test" if is_load_in_test else "discharge", _why_discharging(onset))
+        why = _why_discharging(onset)
+        return (
+            Wish("test", f"{ANNOUNCED}, {why}" if aside.announced else why)
+            if is_load_in_test
+            else Wish("discharge", why)
+        )
     if is_load_in_test or aside.in_test_frac > 0.0:
-        return Wish("test", "announced" if aside.is_announced else "{in_test_frac:.0%} of the units are in test")
+        return Wish("test", ANNOUNCED if aside.announced else "{in_test_frac:.0%} of the units are in test")
     if not isnan(onset.against_s):
         return Wish("unknown", AGAINST)
     if not isnan(onset.over_s):

@@ -5,9 +5,7 @@ at the next start. Nothing here can stop the estimates: every failure is an even
 """
 
 import asyncio
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -22,9 +20,9 @@ from analytics.discharge.record import DischargeRecord
 from analytics.dossier.context import DossierBasis, DossierContext, EarlierResult
 from analytics.dossier.errors import DossierError
 from analytics.dossier.model import dossier_of, result_of
-from analytics.dossier.record_file import load_record, save_record
+from analytics.dossier.record_file import load_record, name_of, save_record
+from analytics.drawers import Drawers
 
-DRAW_DEADLINE_S: Final = 600.0  # a dossier of 512 units takes about a minute on a small server
 RETRY_S: Final = 30.0  # real time between two tries on a disk that does not take a record
 MAX_WAITING: Final = 64  # discharges of a site that end together: one of each string
 EARLIER: Final = 8  # results of earlier discharges that a paper compares with
@@ -60,7 +58,7 @@ class Papers:
     keep: int
     draws: bool = True
     counters: PaperCounters = field(default_factory=PaperCounters)
-    _unsaved: DischargeRecord | None = None
+    _unsaved: list[DischargeRecord] = field(default_factory=list)
     _is_saved: bool = True
     _box: Mailbox[DischargeRecord] = field(default_factory=lambda: Mailbox(MAX_WAITING))
 
@@ -80,15 +78,29 @@ class Papers:
             self._failed(record.string, f"{MAX_WAITING} discharges wait already")
 
     async def run(self) -> None:
-        """Save and draw until cancelled; what an earlier run left undrawn comes first."""
-        for path in await asyncio.to_thread(self.undrawn):
-            await self._draw(path)
-        while True:
-            for record in await self._box.take_all():
-                self._unsaved = record
-                path = await self._saved_at_last(record)
-                self._unsaved = None
-                await self._draw(path)
+        """Save and draw until cancelled; what an earlier run left undrawn comes first.
+
+        All that wait are saved before the first is drawn. What waits to be drawn is a path each, of a record on disk.
+        """
+        drawers = Drawers(self.dossiers)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for path in await asyncio.to_thread(self.undrawn):
+                    tasks.create_task(self._draw(path, drawers), name=f"draw {path.stem}")
+                while True:
+                    for path in await self._all_saved():
+                        tasks.create_task(self._draw(path, drawers), name=f"draw {path.stem}")
+        finally:
+            await drawers.close()
+
+    async def _all_saved(self) -> list[Path]:
+        """Return where the records that waited are now; waits for the next one."""
+        self._unsaved += await self._box.take_all()
+        paths = []
+        while self._unsaved:
+            paths.append(await self._saved_at_last(self._unsaved[0]))
+            del self._unsaved[0]
+        return paths
 
     async def _saved_at_last(self, record: DischargeRecord) -> Path:
         """Return where a record was written, tried until the disk takes it."""
@@ -101,8 +113,7 @@ class Papers:
 
     def save_waiting(self) -> None:
         """Save what waits, at the end of the process; it is drawn at the next start."""
-        waiting = self._box.drain()
-        for record in waiting if self._unsaved is None else [self._unsaved, *waiting]:
+        for record in [*self._unsaved, *self._box.drain()]:
             self._saved(record)
 
     def undrawn(self) -> list[Path]:
@@ -117,6 +128,7 @@ class Papers:
         try:
             earlier = self._earlier(record)
             path = save_record(self.events, DossierBasis(record, self.context_of(record.string), earlier))
+            self._drop_parts(record, path)
             self._trim(record.string)
         except (DossierError, OSError) as exc:
             if self._is_saved:
@@ -129,64 +141,52 @@ class Papers:
         return path
 
     def _earlier(self, record: DischargeRecord) -> tuple[EarlierResult, ...]:
-        """Return what the newest earlier discharges of the string gave; one that cannot be read is left out."""
-        found = []
+        """Return what the newest earlier discharges of the string gave; one that cannot be read is left out.
+
+        The record before this one holds what came before it: one has to be judged, not all of them again.
+        """
         paths = [path for path in sorted(_records(self.events), key=_onset) if _string(path) == record.string]
-        for path in paths[-EARLIER:]:
+        for path in reversed(paths):
             try:
                 basis = load_record(path)
             except DossierError as exc:
                 log.warning("discharge.unreadable", path=str(path), why=str(exc)[:MAX_SAID])
                 continue
             if basis.record.began_s < record.began_s:
-                found.append(result_of(dossier_of(basis)))
-        return tuple(found)
+                return (*basis.earlier, result_of(dossier_of(basis)))[-EARLIER:]
+        return ()
+
+    def _drop_parts(self, record: DischargeRecord, own: Path) -> None:
+        """Delete records of parts of this discharge, made before late scans showed the whole."""
+        began, ended = name_of(record.began_s), name_of(record.ended_s)
+        for path in _records(self.events):
+            if _string(path) == record.string and path != own and began <= _onset(path) < ended:
+                self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        for each in (path, path.with_suffix(".npz"), *self.dossiers.glob(f"{path.stem}[.-]*")):
+            each.unlink(missing_ok=True)
 
     def _trim(self, string: str) -> None:
         ours = sorted((path for path in _records(self.events) if _string(path) == string), key=_onset)
         for path in ours[: -self.keep]:
-            for each in (path, path.with_suffix(".npz"), *self.dossiers.glob(f"{path.stem}[.-]*")):
-                each.unlink(missing_ok=True)
+            self._delete(path)
 
-    async def _draw(self, path: Path) -> None:
+    async def _draw(self, path: Path, drawers: Drawers) -> None:
         if not self.draws:
             return
-        string = _string(path)
-        arguments = (sys.executable, "-m", "analytics.dossier", str(path), "--out", str(self.dossiers))
-        try:
-            self.dossiers.mkdir(parents=True, exist_ok=True)  # told before anything is drawn in vain
-            said, failed = await _child(arguments)
-        except (OSError, TimeoutError) as exc:
-            said, failed = "", f"{type(exc).__name__} {exc}"
-        if failed:
-            self._failed(string, failed)
+        string, drawn = _string(path), await drawers.draw(path)
+        if drawn.failed:
+            self._failed(string, drawn.failed)
             return
         self.counters.dossiers += 1
-        pdf = said.splitlines()[0] if said else str(self.dossiers)
+        pdf = drawn.files[0]
         self.voice.event("discharge.dossier", "info", f"dossier of {string}: {pdf}", string=string, path=pdf)
 
     def _failed(self, string: str, why: str) -> None:
         self.counters.failed += 1
         text = f"the dossier of a discharge of {string} could not be made: {why[:MAX_SAID]}"
         self.voice.event("discharge.dossier_failed", "error", text, string=string)
-
-
-async def _child(arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what a process printed, and why it failed; empty where it did not."""
-    child = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(DRAW_DEADLINE_S):
-            out, err = await child.communicate()
-    finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    if child.returncode == 0:
-        return out.decode("utf-8", "replace").strip(), ""
-    return "", err.decode("utf-8", "replace").strip() or f"exit code {child.returncode}"
 
 
 def _records(folder: Path) -> list[Path]:
@@ -207,4 +207,5 @@ def ended_text(record: DischargeRecord) -> str:
     minutes = (record.ended_s - record.began_s) / 60.0
     moved = "" if record.moved_ah != record.moved_ah else f", {record.moved_ah:.1f} Ah"  # NaN
     began = format_ms(round(record.began_s * 1000.0))
-    return f"{record.kind} of {record.string} from {began} is over after {minutes:.1f} min{moved}: {record.ended_by}"
+    what = f"{record.kind} ({record.method})" if record.method else record.kind
+    return f"{what} of {record.string} from {began} is over after {minutes:.1f} min{moved}: {record.ended_by}"

@@ -1,7 +1,9 @@
 """Everything the estimators have to know of a site, made once from `site.toml`, profiles and battery types. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import nan
 from typing import Final, Self
 
 import numpy as np
@@ -10,6 +12,7 @@ from cellkeeper.contract.chemistry import Chemistry
 from cellkeeper.contract.site import Site
 from cellkeeper.contract.site_string import StringTable
 
+from analytics.cells import Cells
 from analytics.impedance.rules import ImpedanceRules, StringImpedanceRules
 from analytics.life.rules import LifeRules, StringLifeRules
 from analytics.mode_rules import ModeRules
@@ -43,19 +46,19 @@ class SiteRules:
     bleed_a: Mapping[str, float]
 
     @classmethod
-    def of(cls, site: Site, batteries: Mapping[str, BatteryType]) -> Self:
+    def of(cls, site: Site, batteries: Mapping[str, BatteryType], cells: Cells | None = None) -> Self:
         """Return the rules of a site.
 
         Args:
             site: as read.
             batteries: by string id, of the strings that name one.
+            cells: which cell is where; without it as `site.toml` says.
         """
         strings = {string.id: string for string in site.string}
         layout = layout_of(site)
         profiles = {name: string.profile for name, string in strings.items()}
         rated_ah = {name: string.rated_ah for name, string in strings.items()}
-        lives = [string.life.get(cell, 1) for string in site.string for cell in range(1, string.cells + 1)]
-        return cls(
+        plain = cls(
             layout=layout,
             mode=ModeRules.of(
                 layout, profiles, rated_ah, dcbus={name: string.dcbus for name, string in strings.items()},
@@ -64,17 +67,28 @@ class SiteRules:
             ),
             soc=SocRules.of(layout, profiles, rated_ah),
             soh=SohRules.of(
-                layout, {n: _soh_rules(s, profiles[n], batteries.get(n)) for n, s in strings.items()}, lives
+                layout, {n: _soh_rules(s, profiles[n], batteries.get(n)) for n, s in strings.items()}
             ),
             runtime=RuntimeRules.of(layout, site, batteries),
             impedance=ImpedanceRules.of(
-                layout, {n: StringImpedanceRules.of(s.chemistry, s.rated_ah) for n, s in strings.items()}, lives
+                layout, {n: StringImpedanceRules.of(s.chemistry, s.rated_ah) for n, s in strings.items()},
+                terminals=[string.terminal_of(1 + at) for string in site.string for at in range(string.cells)],
             ),
-            life=LifeRules.of(layout, {n: _life_rules(s, batteries.get(n)) for n, s in strings.items()}, lives),
+            life=LifeRules.of(layout, {n: _life_rules(s, batteries.get(n)) for n, s in strings.items()}),
             rated_ah=np.array([rated_ah[name] for name in layout.strings])[layout.string_of],
             not_validated={n: _not_validated(s, profiles[n], batteries.get(n)) for n, s in strings.items()},
             bleed_a={name: string.bleed_max_a for name, string in strings.items()},
         )  # fmt: skip
+        return plain.with_cells(Cells.described(layout, site) if cells is None else cells)
+
+    def with_cells(self, cells: Cells) -> Self:
+        """Return the rules for the cells that are at each place now."""
+        return replace(
+            self,
+            soh=replace(self.soh, lives=cells.marks, born_s=cells.born_s),
+            impedance=self.impedance.with_lives(cells.marks),
+            life=replace(self.life, lives=cells.marks, born_s=cells.born_s),
+        )
 
 
 def layout_of(site: Site) -> Layout:
@@ -104,7 +118,14 @@ def _soh_rules(string: StringTable, profile: Chemistry, battery: BatteryType | N
 
 
 def _life_rules(string: StringTable, battery: BatteryType | None) -> StringLifeRules:
-    return StringLifeRules.of(string.chemistry, None if battery is None else battery.design_years)
+    design_years = None if battery is None else battery.design_years
+    return StringLifeRules.of(string.chemistry, design_years, _commissioned_s(string))
+
+
+def _commissioned_s(string: StringTable) -> float:
+    """Return the begin of the day of its first charge, in UTC: a day more or less is nothing in years."""
+    day = string.commissioned
+    return nan if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def _not_validated(string: StringTable, profile: Chemistry, battery: BatteryType | None) -> list[str]:

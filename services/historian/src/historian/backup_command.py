@@ -5,28 +5,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import httpx
 import typer
 from cellkeeper import __version__
 from cellkeeper.backup.book import BackupBook, FileEntry
 from cellkeeper.backup.errors import BackupFailedError
-from cellkeeper.backup.learned import copy_learned
+from cellkeeper.backup.learned import StateFolders, copy_learned
 from cellkeeper.backup.place import BackupPlace, Draft
 from cellkeeper.backup.site_archive import write_archive
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.series import DAY_MS
 from cellkeeper.contract.site_file import load_site
+from cellkeeper.runtime.history_api import DEFAULT_URL, HistoryUnavailableError, history_at
 from cellkeeper.site_folder.layout import SiteFolder
 
 from historian.backup.days import DayCopy
 from historian.backup.embedded_files import copy_store
-from historian.commands import DEFAULT_URL
-from historian.errors import ExportFailedError
 from historian.export.asking import Historian
 from historian.life_file import FILE as LIVES
 from historian.main import SERVICE
 
-CONNECT_DEADLINE_S: Final = 5.0
 DEFAULT_KEPT: Final = 30  # a month of nights
 
 type Part = Literal["all", "site", "history"]
@@ -38,12 +35,22 @@ State = Annotated[
     typer.Option("--state", envvar="CELLKEEPER_STATE_DIR", help="where services keep their state; else SITE/state"),
 ]
 
+Apart = Annotated[
+    Path | None,
+    typer.Option(
+        "--apart",
+        envvar="CELLKEEPER_APART_DIR",
+        help="holds the state folders, by name, of services that share none with the historian, as containers do",
+    ),
+]
+
 
 def backup(  # noqa: PLR0913  # options of a command line, each with a default
     site: Annotated[Path, typer.Argument(help="the site's folder, as `cellkeeper init` made it")],
     to: Place,
     *,
     state: State = None,
+    apart: Apart = None,
     store: Annotated[Kind, typer.Option(envvar="CELLKEEPER_STORE", help="where history is")] = "embedded",
     url: Annotated[
         str, typer.Option(help="where the historian answers; asked when history is in InfluxDB")
@@ -67,7 +74,7 @@ def backup(  # noqa: PLR0913  # options of a command line, each with a default
     where = state or folder.state
     with place.drafting(now, kind) as draft:
         files = [] if kind is None else _history(kind, where, url, draft, now)
-        learned = [] if kind is None else list(copy_learned(where, draft))
+        learned = [] if kind is None else list(copy_learned(StateFolders(where, apart), draft))
         archive = None if only == "history" else write_archive(site, draft, encrypt)
         book = BackupBook(
             made_by=__version__,
@@ -91,9 +98,9 @@ def _history(kind: Kind, state: Path, url: str, draft: Draft, now: datetime) -> 
     if kind == "embedded":
         return files + copy_store(own / "history", draft, time.sleep)
     try:
-        with httpx.Client(base_url=url, timeout=CONNECT_DEADLINE_S, trust_env=False) as client:
-            return files + list(DayCopy(Historian(client), draft, to_ms(now) // DAY_MS).run())
-    except ExportFailedError as exc:
+        with history_at(url) as api:
+            return files + list(DayCopy(Historian(api), draft, to_ms(now) // DAY_MS).run())
+    except HistoryUnavailableError as exc:
         raise BackupFailedError(f"{exc}; no new backup, those before it are untouched") from exc
 
 

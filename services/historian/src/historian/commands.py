@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import httpx
 import pyarrow as pa
 import typer
 from cellkeeper.contract.series import TierName
+from cellkeeper.runtime.history_api import DEFAULT_URL, history_at
 from rich.console import Console
 from rich.progress import track
 
@@ -16,10 +16,6 @@ from historian.errors import ExportFailedError, QueryRefusedError
 from historian.export.asking import Historian, Measurement, Piece, pieces_of
 from historian.export.files import CsvStyle, write_csv, write_parquet
 from historian.export.layout import WIDE_FIELDS, long_table, wide_table
-from historian.settings import DEFAULT_HTTP_PORT
-
-DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_HTTP_PORT}"
-CONNECT_DEADLINE_S: Final = 5.0
 
 type Form = Literal["csv", "csv-wide", "parquet"]
 SUFFIX: Final = {"csv": ".csv", "csv-wide": "-wide.csv", "parquet": ".parquet"}
@@ -46,8 +42,8 @@ def export(  # noqa: PLR0913  # options of a command line, each with a default
     style = CsvStyle(delimiter, decimal)
     fields = _wide_fields(form, measurement, tier, field)
     console = Console(stderr=True)
-    with httpx.Client(base_url=url, timeout=CONNECT_DEADLINE_S) as client:
-        historian = Historian(client)
+    with history_at(url) as api:
+        historian = Historian(api)
         for name in string or historian.strings():
             # without any rows one short piece is asked for all the same: its answer has the header
             spans = historian.spans(name, start_ms, end_ms, tier) or [(start_ms, start_ms + 1)]

@@ -41,7 +41,7 @@ def lives_of(folder: Path, site: Site, now_ms: int) -> tuple[LifeBook, list[Chan
     """
     book = _read(folder / FILE)
     before = {string: list(known) for string, known in book.strings.items()}
-    changes = [change for table in site.string for change in book.describe(table.id, table.life, now_ms)]
+    changes = [change for table in site.string for change in book.describe(table.id, table.lives, now_ms)]
     if book.strings != before:
         _write(folder / FILE, book)
     return book, changes

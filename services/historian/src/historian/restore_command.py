@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from cellkeeper.backup.book import BackupBook, FileEntry, require_whole
 from cellkeeper.backup.errors import RestoreRefusedError
-from cellkeeper.backup.learned import put_learned_back
+from cellkeeper.backup.learned import StateFolders, put_learned_back, require_places
 from cellkeeper.backup.place import BackupPlace
 from cellkeeper.backup.site_archive import require_empty, unpack_archive
 from cellkeeper.contract.series import DAY_MS, TierName
@@ -20,6 +20,7 @@ from cellkeeper.runtime.whole_file import whole_file
 from historian.backup.day_history import DayHistory, days_with_rows
 from historian.backup.embedded_files import FOLDER as HISTORY
 from historian.backup.putting_back import put_store_back
+from historian.backup_command import Apart
 from historian.errors import HistorianError
 from historian.life_file import FILE as LIVES
 from historian.main import SERVICE, open_store
@@ -31,7 +32,7 @@ MARGIN_MS: Final = 3_600_000  # rows that expire while they are being written wo
 FOR_EVER: Final = {f"keep_{tier}_days": 0 for tier in ("full", "1m", "15m", "1d")}
 
 
-def restore(  # options of a command line, each with a default
+def restore(  # noqa: PLR0913  # options of a command line, each with a default
     place: Annotated[Path, typer.Argument(metavar="BACKUPS", help="the folder of all backups")],
     *,
     at: Annotated[str | None, typer.Option("--at", help="name of one backup; the newest when absent")] = None,
@@ -46,6 +47,7 @@ def restore(  # options of a command line, each with a default
         typer.Option(envvar="CELLKEEPER_BACKUP_DECRYPT", help="program for the keys, such as 'age -d -i key.txt'"),
     ] = None,
     go_on: Annotated[bool, typer.Option("--go-on", help="complete a restore into InfluxDB that was cut off")] = False,
+    apart: Apart = None,
 ) -> None:
     """Check a backup, and put the site's folder or history back. Without --site and --history it only checks.
 
@@ -66,7 +68,7 @@ def restore(  # options of a command line, each with a default
     if site is not None:
         _restore_site(place / stamp, book, site, decrypt)
     if history:
-        _restore_history(place, book, go_on=go_on)
+        _restore_history(place, book, apart, go_on=go_on)
 
 
 def _restore_site(own: Path, book: BackupBook, site: Path, decrypt: str | None) -> None:
@@ -85,11 +87,12 @@ def _restore_site(own: Path, book: BackupBook, site: Path, decrypt: str | None) 
         )
 
 
-def _restore_history(place: Path, book: BackupBook, *, go_on: bool) -> None:
+def _restore_history(place: Path, book: BackupBook, apart: Path | None, *, go_on: bool) -> None:
     if book.store is None:
         raise RestoreRefusedError("this backup holds keys only; name another one with --at")
     settings = HistorianSettings.from_environment(service=os.environ.get("CELLKEEPER_SERVICE", SERVICE))
-    own = settings.own_dir()
+    own, states = settings.own_dir(), StateFolders(settings.state_dir, apart)
+    require_places(book.learned, states)
     try:
         with only_instance(settings.state_dir, settings.service):
             if book.store == "embedded":
@@ -99,7 +102,7 @@ def _restore_history(place: Path, book: BackupBook, *, go_on: bool) -> None:
     except (HistorianError, StartRefusedError) as exc:
         raise RestoreRefusedError(str(exc)) from exc
     _put_lives_back(place, book.files, own)
-    learned = put_learned_back(place, book.learned, settings.state_dir, own)
+    learned = put_learned_back(place, book.learned, states, own)
     typer.echo(
         f"history is back, up to {book.complete_to:%Y-%m-%d %H:%M} UTC, and {learned} of {len(book.learned)} files of "
         "what services learned; next: start the services"

@@ -3,7 +3,7 @@
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cellkeeper.contract.identity import MAX_CELLS_PER_STRING, Cell, Id
 from cellkeeper.contract.moment import Instant
@@ -12,6 +12,7 @@ from cellkeeper.contract.physical import Frac
 
 MAX_HOLD_S: Final = 60.0  # a module ends its bleed by itself after this without renewal
 MAX_IDENTIFY_S: Final = 600.0  # a module's LED ends by itself after this
+MAX_TEST_S: Final = 7 * 86_400.0  # of an announced discharge test: a capacity test at the 100 h rate and some
 MAX_FORCE_S: Final = 4 * 3600.0  # contract: a forced bleed ends after 4 h at most
 
 Cells = Annotated[list[Cell], Field(min_length=1, max_length=MAX_CELLS_PER_STRING)]
@@ -124,6 +125,40 @@ class SpareNewBattery(Command):
     until: Instant
 
 
+class AnnounceTest(Command):
+    """Say that a discharge test of one string begins now. Nothing is switched: a person or the BMS brings the load.
+
+    It ends with the discharge, at `end_test`, or when `planned_s` are over, whichever comes first.
+    """
+
+    string: Id
+    method: Annotated[str, Field(min_length=3, max_length=120)]
+    planned_s: Annotated[float, Field(ge=60.0, le=MAX_TEST_S)]
+
+    @field_validator("method")
+    @classmethod
+    def _is_one_line(cls, method: str) -> str:
+        if not method.isprintable():
+            raise ValueError("method is one line of text")
+        return method
+
+
+class EndTest(Command):
+    """Say that the announced test of one string is over."""
+
+    string: Id
+
+
+class ExchangeCells(Command):
+    """Say that the cells of two positions changed places, by hand or by their modules' addresses; now or before."""
+
+    string: Id
+    cell: Cell
+    other_string: Id | None = None
+    other_cell: Cell
+    happened_at: Instant | None = None
+
+
 GATEWAY_COMMANDS: Final[dict[str, type[Command]]] = {
     "bleed": BleedCells,
     "stop_bleed": StopBleed,
@@ -143,5 +178,15 @@ BALANCER_COMMANDS: Final[dict[str, type[Command]]] = {
     "new_battery": SpareNewBattery,
 }
 
-COMMANDS: Final = {"bus-gateway": GATEWAY_COMMANDS, "balancer": BALANCER_COMMANDS}
+ANALYTICS_COMMANDS: Final[dict[str, type[Command]]] = {
+    "announce_test": AnnounceTest,
+    "end_test": EndTest,
+    "exchange_cells": ExchangeCells,
+}
+
+COMMANDS: Final = {
+    "bus-gateway": GATEWAY_COMMANDS,
+    "balancer": BALANCER_COMMANDS,
+    "analytics": ANALYTICS_COMMANDS,
+}
 """By the kind of service that is asked; no name means two things."""

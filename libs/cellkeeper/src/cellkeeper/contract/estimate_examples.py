@@ -1,7 +1,9 @@
 """Example payloads of the analytics: the estimates of a string and of one of its units."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
+from cellkeeper.contract.commands import AnnounceTest, Command, EndTest, ExchangeCells
 from cellkeeper.contract.estimate_state import CellEstimate, RuntimeEstimate, StringEstimate
 from cellkeeper.contract.moment import to_ms
 from cellkeeper.contract.payload import Telemetry
@@ -10,6 +12,24 @@ from cellkeeper.contract.payload import Telemetry
 def estimate_examples(at: datetime) -> dict[str, Telemetry]:
     """Return an example by the name of its channel: three units, the last one never heard."""
     return {"estimate": _string_example(at), "cell-estimate": _cell_example(at)}
+
+
+def analytics_command_examples(command_id: UUID, expires_at: datetime) -> dict[str, Command]:
+    """Return an example by the name of the command."""
+    return {
+        "announce_test": AnnounceTest(
+            id=command_id, expires_at=expires_at, string="s1", method="capacity test, 3 h to 1.80 V", planned_s=12_600.0
+        ),
+        "end_test": EndTest(id=command_id, expires_at=expires_at, string="s1"),
+        "exchange_cells": ExchangeCells(
+            id=command_id,
+            expires_at=expires_at,
+            string="s1",
+            cell=17,
+            other_cell=18,
+            happened_at=expires_at - timedelta(hours=2),
+        ),
+    }
 
 
 def _string_example(at: datetime) -> StringEstimate:

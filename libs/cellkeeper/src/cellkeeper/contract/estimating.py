@@ -99,20 +99,30 @@ class EstimateProfile(Table):
     def _problems(self) -> Iterator[str]:
         """Yield what is impossible about the tables and what to do, the first one first."""
         places = len(self.soc_frac)
-        if self.soc_frac[0] != 0.0 or self.soc_frac[-1] != 1.0 or not _rises(self.soc_frac):
-            yield "soc_frac must rise from 0 to 1; sort it and write both ends"
-        if len(self.ocv_v) != places:
-            yield f"ocv_v has {len(self.ocv_v)} values for {places} places; write one for each soc_frac"
-        if not _rises(self.ocv_v) or self.ocv_v[-1] - self.ocv_v[0] < LEAST_SLOPE_V:
-            low, high = next(pair for pair in pairwise(self.ocv_v) if pair[0] >= pair[1])
-            yield f"ocv_v must rise: {low:g} V is followed by {high:g} V; smooth it, or sort it from empty to full"
-        if self.ocv_v_per_k and len(self.ocv_v_per_k) != places:
-            yield f"ocv_v_per_k has {len(self.ocv_v_per_k)} values for {places} places; write one for each, or none"
+        yield from curve_problems(self.soc_frac, self.ocv_v, self.ocv_v_per_k)
         for name in ("r0_ohm_ah", "r1_ohm_ah", "r2_ohm_ah"):
             if len(getattr(self, name)) not in (1, places):
                 yield f"{name} has {len(getattr(self, name))} values; write one, or {places} as soc_frac has"
         if self.tau1_s >= self.tau2_s:
             yield f"tau1_s {self.tau1_s:g} must be below tau2_s {self.tau2_s:g}; exchange the two pairs"
+
+
+def curve_problems(
+    soc_frac: tuple[float, ...], ocv_v: tuple[float, ...], ocv_v_per_k: tuple[float, ...]
+) -> Iterator[str]:
+    """Yield what is impossible about a table of rested voltages and what to do, the first one first."""
+    places = len(soc_frac)
+    if soc_frac[0] != 0.0 or soc_frac[-1] != 1.0 or not _rises(soc_frac):
+        yield "soc_frac must rise from 0 to 1; sort it and write both ends"
+    if len(ocv_v) != places:
+        yield f"ocv_v has {len(ocv_v)} values for {places} places; write one for each soc_frac"
+    if not _rises(ocv_v):
+        low, high = next(pair for pair in pairwise(ocv_v) if pair[0] >= pair[1])
+        yield f"ocv_v must rise: {low:g} V is followed by {high:g} V; smooth it, or sort it from empty to full"
+    elif ocv_v[-1] - ocv_v[0] < LEAST_SLOPE_V:
+        yield "ocv_v stands still: it must rise from empty to full; write volts of one cell"
+    if ocv_v_per_k and len(ocv_v_per_k) != places:
+        yield f"ocv_v_per_k has {len(ocv_v_per_k)} values for {places} places; write one for each, or none"
 
 
 def _rises(values: tuple[float, ...]) -> bool:

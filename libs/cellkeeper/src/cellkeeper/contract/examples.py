@@ -18,7 +18,7 @@ from cellkeeper.contract.commands import (
     SearchModules,
     StopBleed,
 )
-from cellkeeper.contract.estimate_examples import estimate_examples
+from cellkeeper.contract.estimate_examples import analytics_command_examples, estimate_examples
 from cellkeeper.contract.notices import Event, Presence
 from cellkeeper.contract.outcomes import CommandOutcome, Refused
 from cellkeeper.contract.payload import Telemetry
@@ -60,20 +60,32 @@ def telemetry_examples() -> dict[str, Telemetry]:
 
 def command_examples() -> dict[str, Command]:
     """Return an example by the name of the command."""
-    return {
-        "bleed": BleedCells(
-            id=COMMAND_ID, expires_at=_EXPIRES, string="s1", cells=[2, 17], bleed_frac=[0.12, 0.5], hold_s=60.0
-        ),
-        "stop_bleed": StopBleed(id=COMMAND_ID, expires_at=_EXPIRES),
-        "identify": IdentifyCells(id=COMMAND_ID, expires_at=_EXPIRES, string="s1", cells=[17], on_s=300.0),
-        "measure_impedance": MeasureImpedance(
-            id=COMMAND_ID, expires_at=_EXPIRES, string="s1", cells=[1, 2], method="dc_pulse", pulse_s=0.1, test_a=1.0
-        ),
-        "search_modules": SearchModules(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1"),
-        "assign_address": AssignAddress(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", uid="00c0ffee", address=17),
-        "clear_address": ClearAddress(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", address=17),
-        "identify_address": IdentifyAddress(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", address=17, on_s=60.0),
-    } | balancer_command_examples(COMMAND_ID, _EXPIRES)
+    return (
+        {
+            "bleed": BleedCells(
+                id=COMMAND_ID, expires_at=_EXPIRES, string="s1", cells=[2, 17], bleed_frac=[0.12, 0.5], hold_s=60.0
+            ),
+            "stop_bleed": StopBleed(id=COMMAND_ID, expires_at=_EXPIRES),
+            "identify": IdentifyCells(id=COMMAND_ID, expires_at=_EXPIRES, string="s1", cells=[17], on_s=300.0),
+            "measure_impedance": MeasureImpedance(
+                id=COMMAND_ID,
+                expires_at=_EXPIRES,
+                string="s1",
+                cells=[1, 2],
+                method="dc_pulse",
+                pulse_s=0.1,
+                test_a=1.0,
+            ),
+            "search_modules": SearchModules(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1"),
+            "assign_address": AssignAddress(
+                id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", uid="00c0ffee", address=17
+            ),
+            "clear_address": ClearAddress(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", address=17),
+            "identify_address": IdentifyAddress(id=COMMAND_ID, expires_at=_EXPIRES, bus="line1", address=17, on_s=60.0),
+        }
+        | balancer_command_examples(COMMAND_ID, _EXPIRES)
+        | analytics_command_examples(COMMAND_ID, _EXPIRES)
+    )
 
 
 def _site_examples() -> dict[str, Telemetry]:

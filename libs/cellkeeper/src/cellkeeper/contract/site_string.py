@@ -1,12 +1,15 @@
 """The tables of `site.toml` that describe one string: its units, its modules, its sensors, its battery's own values."""
 
+from datetime import date
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from cellkeeper.contract.balancing import BalanceTable, balance_problem
 from cellkeeper.contract.chemistry import Chemistry, override_problem, profiles
+from cellkeeper.contract.estimating import estimate_problem
 from cellkeeper.contract.identity import MAX_CELLS_PER_STRING, Cell, Id
+from cellkeeper.contract.site_battery import LifeOfCell, RestedTable, TerminalKind, commissioned_problem
 from cellkeeper.contract.table import Table
 
 MAX_ADDRESS: Final = 0xFFEF  # docs/bus-protocol.md, "addresses"
@@ -86,16 +89,32 @@ class StringTable(Table):
     bleed_max_a: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
     dead_band_v: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     dead_band_degc: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
-    life: dict[Cell, Annotated[int, Field(ge=1, le=9999)]] = Field(default_factory=dict)
+    commissioned: date | None = None
+    terminal: TerminalKind | None = None
+    terminals: dict[Cell, TerminalKind] = Field(default_factory=dict)
+    life: dict[Cell, LifeOfCell] = Field(default_factory=dict)
+    rested: RestedTable | None = None
     balance: BalanceTable = BalanceTable()
     modules: Annotated[list[ModulesTable], Field(min_length=1)]
     sensor: list[SensorTable] = Field(default_factory=list)
 
     @property
     def profile(self) -> Chemistry:
-        """The chemistry with this string's overrides, per electrochemical cell."""
-        overrides = self.chemistry_override.model_dump(exclude_none=True)
-        return profiles()[self.chemistry].model_copy(update=overrides)
+        """The chemistry with this string's overrides and its own rested curve, per electrochemical cell."""
+        typical = profiles()[self.chemistry]
+        own = self.chemistry_override.model_dump(exclude_none=True)
+        if self.rested is not None:
+            own["estimate"] = self.rested.in_profile(typical.estimate)
+        return typical.model_copy(update=own)
+
+    @property
+    def lives(self) -> dict[int, int]:
+        """Life by position, of those that `site.toml` names."""
+        return {cell: said.life for cell, said in self.life.items()}
+
+    def terminal_of(self, cell: int) -> str:
+        """Return through which kind of cable and terminal a unit is measured; empty where nobody says."""
+        return self.terminals.get(cell, self.terminal or "")
 
     @property
     def resolution_v(self) -> float:
@@ -124,8 +143,26 @@ class StringTable(Table):
                 f"a unit of {self.cells_per_unit} {self.chemistry} cells reaches {highest_v:g} V, more than "
                 f"module_type {self.module_type!r} measures; check cells_per_unit or take another module_type"
             )
-        if any(cell > self.cells for cell in self.life):
-            raise ValueError(f"life names a cell above {self.cells}; number the cells from 1 to cells")
+        for table, cells in (("life", self.life), ("terminals", self.terminals)):
+            if any(cell > self.cells for cell in cells):
+                raise ValueError(f"{table} names a cell above {self.cells}; number the cells from 1 to cells")
+        return self
+
+    @model_validator(mode="after")
+    def _own_battery_is_possible(self) -> Self:
+        if self.commissioned is not None and (problem := commissioned_problem(self.commissioned)) is not None:
+            raise ValueError(problem)
+        if self.rested is None:
+            return self
+        typical = profiles()[self.chemistry].estimate
+        if typical.rest_s is None and self.rested.rest_s is None:
+            raise ValueError(
+                f"rested: resting {self.chemistry} usually tells nothing by its voltage; write rest_s, or no table"
+            )
+        own = self.profile
+        problem = estimate_problem(own.estimate, cutoff_v=own.cutoff_v, highest_v=own.highest_v)
+        if problem is not None:
+            raise ValueError(f"rested: {problem}")
         return self
 
     @model_validator(mode="after")

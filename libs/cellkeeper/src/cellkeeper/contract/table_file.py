@@ -30,6 +30,14 @@ _ADVICE: Final = {
     "too_short": "is empty; add at least {min_length}",
     "list_type": "has to be a list; write its header with two brackets, [[…]], or a value in [ ]",
     "model_type": "has to be a table; write its header with one pair of brackets, […]",
+    "tuple_type": "has to be a list; write its values in [ ]",
+    "timezone_aware": "needs its zone; write an instant as 2026-11-20T09:30:00Z, without quotes",
+    "datetime_type": "has to be an instant; write one as 2026-11-20T09:30:00Z, without quotes",
+    "datetime_parsing": "has to be an instant; write one as 2026-11-20T09:30:00Z, without quotes",
+    "datetime_from_date_parsing": "has to be an instant; write one as 2026-11-20T09:30:00Z, without quotes",
+    "date_type": "has to be a day; write one as 2024-03-18, without quotes",
+    "date_from_datetime_parsing": "has to be a day; write one as 2024-03-18, without quotes",
+    "date_from_datetime_inexact": "has to be a day without a time; write one as 2024-03-18, without quotes",
     "dict_type": "has to be a table; write its header with one pair of brackets, […]",
 }
 _NUMBER: Final = "has to be a number; write one without quotes"

@@ -14,8 +14,8 @@ from typing import Final
 from cellkeeper.policy.mosquitto import LIMITS
 from cellkeeper.runtime.errors import StartRefusedError
 
-START_DEADLINE_S: Final = 10.0
-STOP_DEADLINE_S: Final = 5.0
+START_DEADLINE_S: Final = 30.0
+STOP_DEADLINE_S: Final = 15.0
 _ANY: Final = range(12_000, 32_000)
 _SBIN: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 

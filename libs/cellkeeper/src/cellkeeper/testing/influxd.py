@@ -15,8 +15,8 @@ from urllib.request import urlopen
 from cellkeeper.runtime.broker import free_port
 from cellkeeper.runtime.errors import StartRefusedError
 
-START_DEADLINE_S: Final = 60.0  # it applies its migrations first
-STOP_DEADLINE_S: Final = 20.0
+START_DEADLINE_S: Final = 120.0  # it applies its migrations first
+STOP_DEADLINE_S: Final = 60.0
 
 
 def servers_cache() -> Path:

@@ -5,22 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from cellkeeper.runtime.broker import Broker, free_port
-
-STOP_DEADLINE_S: Final = 15.0
-TELL_DEADLINE_S: Final = 60.0
-ASK_DEADLINE_S: Final = 30.0
-POLL_S: Final = 0.05
+from cellkeeper.testing.patience import PATIENCE_S, wait_until
 
 
 class SuiteError(AssertionError):
@@ -74,11 +69,11 @@ class Suite:
             process = self._running.pop(service)
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(STOP_DEADLINE_S)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired as exc:
                 process.kill()
                 process.wait()
-                raise SuiteError(f"{service} did not stop within {STOP_DEADLINE_S} s\n{self.last_words()}") from exc
+                raise SuiteError(f"{service} did not stop within {PATIENCE_S} s\n{self.last_words()}") from exc
 
     def exit_code(self, service: str, deadline_s: float) -> int:
         """Wait until a service ends by itself and return its exit code."""
@@ -91,13 +86,9 @@ class Suite:
         """Return a service's process id."""
         return self.broker.pid if service == "broker" else self._running[service].pid
 
-    def wait_until(self, condition: Callable[[], bool], what: str, deadline_s: float = 60.0) -> None:
-        """Poll `condition`; raises SuiteError with every service's last words when it stays false."""
-        end_s = time.monotonic() + deadline_s
-        while not condition():
-            if time.monotonic() > end_s:
-                raise SuiteError(f"not within {deadline_s} s: {what}\n{self.last_words()}")
-            time.sleep(POLL_S)
+    def wait_until(self, condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+        """Poll `condition`; raises AssertionError with every service's last words when it stays false."""
+        wait_until(condition, what, told=self.last_words, patience_s=patience_s)
 
     def tell(self, *words: str) -> str:
         """Run the `cellkeeper` command with this suite's settings and return what it prints; raises SuiteError."""
@@ -107,7 +98,7 @@ class Suite:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=TELL_DEADLINE_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         if done.returncode:
@@ -117,7 +108,7 @@ class Suite:
     def ask(self, path: str) -> Any:  # noqa: ANN401  # JSON
         """Return the historian's answer to a path below /v1/; raises SuiteError with its own words."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.http_port}/v1/{path}", timeout=ASK_DEADLINE_S) as answer:
+            with urlopen(f"http://127.0.0.1:{self.http_port}/v1/{path}", timeout=PATIENCE_S) as answer:
                 return json.load(answer)
         except HTTPError as exc:
             raise SuiteError(f"{path}: {exc.read().decode('utf-8', 'replace')}") from exc

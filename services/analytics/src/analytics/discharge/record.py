@@ -52,6 +52,7 @@ class DischargeRecord:
         scans: how many the discharge had.
         missing_s: seconds of it without a scan.
         notes: what a reader has to know of the data: gaps, a clock step, a unit without readings.
+        method, led_by: of a test that was announced, and who announced it; empty else.
     """
 
     string: str
@@ -74,3 +75,5 @@ class DischargeRecord:
     scans: int
     missing_s: float
     notes: tuple[str, ...]
+    method: str = ""
+    led_by: str = ""

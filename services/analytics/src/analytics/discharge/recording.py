@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from analytics.announced import Announcement
 from analytics.believed import Believed
 from analytics.checked_frozen import checked_frozen
 from analytics.discharge.kept import Body, Kept, Sample, joined
@@ -86,6 +87,7 @@ class Recording:
         before: believed just before the onset.
         newest: believed at the newest scan with load.
         said: predictions.
+        test: as it was announced; None where it was not.
     """
 
     kind: Literal["outage", "test"]
@@ -103,13 +105,14 @@ class Recording:
     before: Believed
     newest: Believed
     said: tuple[RuntimeSaid, ...]
+    test: Announcement | None = None
 
     def counted(self, sample: Sample, charge: Charge, missing_s: float, load_s: float) -> "Recording":
         """Return the recording with a scan counted; several times as fast as `replace`, and asked in every scan."""
         last_a = self.last_a if isnan(sample.discharge_a) else sample.discharge_a
         return Recording(
             self.kind, self.began_s, self.dated_by, self.body, self.tail, charge, self.scans + 1, missing_s,
-            sample.at_s, load_s, self.over_s, last_a, self.before, self.newest, self.said,
+            sample.at_s, load_s, self.over_s, last_a, self.before, self.newest, self.said, self.test,
         )  # fmt: skip
 
     def with_load(
@@ -119,7 +122,7 @@ class Recording:
         return Recording(
             "test" if mode.mode == "test" else self.kind, self.began_s, self.dated_by, body, tail, self.charge,
             self.scans, self.missing_s, self.last_s, self.load_s, self.over_s, self.last_a, self.before, beliefs,
-            _said(self.said, said),
+            _said(self.said, said), self.test or mode.test,
         )  # fmt: skip
 
 
@@ -149,6 +152,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Record
         before=beliefs,
         newest=beliefs,
         said=(),
+        test=mode.test,
     )
     for sample in before:
         if sample.at_s >= mode.began_s:
@@ -215,6 +219,8 @@ def finished(recording: Recording, string: str, ended_by: Ending) -> DischargeRe
         scans=recording.scans,
         missing_s=recording.missing_s,
         notes=_notes(recording, kept, is_counted=is_counted, ended_by=ended_by),
+        method="" if recording.test is None else recording.test.method,
+        led_by="" if recording.test is None else recording.test.by,
     )
 
 
@@ -242,12 +248,20 @@ def _said(before: tuple[RuntimeSaid, ...], said: RuntimeSaid | None) -> tuple[Ru
     return (*before[0::2], said)
 
 
-def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Ending) -> tuple[str, ...]:
+def _notes_of_onset(recording: Recording) -> list[str]:
     notes = []
     if recording.dated_by == "first scan":
         notes.append("it was under way at the first scan: its onset and the charge before are unknown")
     if recording.dated_by == "current":
         notes.append("its onset is dated by the current: the voltage fell too slowly to show a step")
+    late_s = 0.0 if recording.test is None else recording.test.from_s - recording.began_s
+    if late_s > SHORTEST_S:
+        notes.append(f"it was announced as a test {late_s:.0f} s after its onset")
+    return notes
+
+
+def _notes(recording: Recording, kept: Kept, *, is_counted: bool, ended_by: Ending) -> tuple[str, ...]:
+    notes = _notes_of_onset(recording)
     if recording.missing_s > 0.0:
         notes.append(f"{recording.missing_s:.0f} s without a scan")
     if recording.charge.uncounted_s > 0.0:

@@ -17,6 +17,8 @@ from analytics.dossier.context import DossierBasis
 FORM: Final = "cellkeeper-discharge 1"
 _DOUBLES: Final = frozenset({"at_s", "soc_frac", "soc_sd_frac", "soh_frac", "soh_sd_frac", "said"})
 
+_LATER: Final = frozenset({"method", "led_by"})  # came after the first records: an empty one has no line, as in those
+
 
 def array_type(name: str) -> type[np.float64] | type[np.float32]:
     """Return the type in which an array of a record is kept and hashed."""
@@ -36,6 +38,8 @@ def data_sha256(basis: DossierBasis) -> str:
 def _lines(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401  # a tree of dataclasses
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
+            if field.name in _LATER and not getattr(value, field.name):
+                continue
             yield from _lines(f"{path}.{field.name}", getattr(value, field.name))
     elif isinstance(value, np.ndarray):
         yield f"{path}={_array(value.astype(array_type(path.rpartition('.')[2])))}"

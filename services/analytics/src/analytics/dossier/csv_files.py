@@ -1,6 +1,7 @@
 """A dossier as three CSV files: summary, units, course. Times are UTC, an empty field is unknown. Pure text."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import Final
@@ -11,6 +12,7 @@ from cellkeeper.contract.moment import format_ms
 from analytics.dossier.model import Dossier
 from analytics.dossier.words import verdict_sentences
 
+_NEGATIVE_ZERO: Final = re.compile(r"-(0\.0*)(?![0-9])")
 UNITS_HEADER: Final = (
     "rank", "cell", "serial", "reached_end_s", "before_end_s", "end_v", "lowest_v", "deviation_v", "start_degc",
     "rise_k", "capacity_frac", "capacity_sd_frac", "soc_begin_frac", "soc_end_frac", "soh_frac", "soh_sd_frac",
@@ -23,7 +25,7 @@ def csv_files(dossier: Dossier) -> dict[str, str]:
     return {
         "summary.csv": _text(("what", "value", "unit"), _summary(dossier)),
         "units.csv": _text(UNITS_HEADER, _units(dossier)),
-        "course.csv": _text(_course_header(dossier), _course(dossier)),
+        "course.csv": "\n".join([",".join(_course_header(dossier)), *_course(dossier), ""]),
     }
 
 
@@ -47,6 +49,9 @@ def _summary(dossier: Dossier) -> Iterator[tuple[str, str, str]]:
         yield name, f"{getattr(context, name):g}", unit
     yield "software", context.software, ""
     yield "kind", record.kind, ""
+    if record.method:
+        yield "method", record.method, ""
+        yield "led_by", record.led_by, ""
     yield "began_at", format_ms(round(record.began_s * 1000.0)), "UTC"
     yield "ended_at", format_ms(round(record.ended_s * 1000.0)), "UTC"
     yield "ended_by", record.ended_by, ""
@@ -115,15 +120,18 @@ def _course_header(dossier: Dossier) -> list[str]:
     ]  # fmt: skip
 
 
-def _course(dossier: Dossier) -> Iterator[list[str]]:
+def _course(dossier: Dossier) -> Iterator[str]:
+    """Yield a line per sample, as text: a long string has a million numbers, and none needs quotes."""
     curves, began_s = dossier.curves, dossier.basis.record.began_s
     table = np.column_stack(
         [curves.current_a, curves.string_v, curves.power_w, curves.spread_v, curves.unit_v, curves.degc]
     )
     decimals = [3, 3, 1, 4, *[4] * curves.units, *[2] * curves.units]
+    form = ",".join(f"%.{places}f" for places in decimals)
     for t_s, row in zip(curves.t_s.tolist(), table.tolist(), strict=True):
         at = format_ms(round((began_s + t_s) * 1000.0))
-        yield [at, f"{t_s:.3f}", *(_number(value, places) for value, places in zip(row, decimals, strict=True))]
+        text = (form % tuple(row)).replace("nan", "")
+        yield f"{at},{t_s:.3f},{_NEGATIVE_ZERO.sub(r'\1', text)}"
 
 
 def _number(value: float | None, decimals: int) -> str:

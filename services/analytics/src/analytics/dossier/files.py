@@ -1,5 +1,6 @@
 """Writes the files of a dossier: one PDF and three CSV files beside each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,16 @@ def write_dossier(basis: DossierBasis, folder: Path) -> DossierFiles:
     dossier = dossier_of(basis)
     name = record_name(basis.record)
     bodies = {f"{name}-{ending}": text.encode() for ending, text in csv_files(dossier).items()}
-    pdf = pdf_of(document_of(dossier))
+    _write(folder, bodies)
+    _write(folder, {f"{name}.pdf": pdf_of(document_of(dossier))})  # last: where it is, nothing is missing
+    return DossierFiles(dossier, folder / f"{name}.pdf", tuple(folder / file for file in bodies))
+
+
+def _write(folder: Path, bodies: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, body in {f"{name}.pdf": pdf, **bodies}.items():
+        for file, body in bodies.items():
             with whole_file(folder / file) as sink:
                 sink.write(body)
     except OSError as exc:
         raise DossierNotWrittenError(f"{folder}: {exc.strerror or exc}; choose another folder") from exc
-    return DossierFiles(dossier, folder / f"{name}.pdf", tuple(folder / file for file in bodies))

@@ -58,14 +58,15 @@ def document_of(dossier: Dossier) -> Document:
     """Return the document of a dossier."""
     record, context = dossier.basis.record, dossier.basis.context
     zone = zone_of(context.timezone)
-    what = "Capacity test" if record.kind == "test" else "Outage"
+    test = f"Test ({record.method})" if record.method else "Capacity test"
+    what = test if record.kind == "test" else "Outage"
     name = context.string_name or record.string
     return Document(
         title=f"Discharge dossier: {name}",
         subtitle=f"{what} of {moment(record.began_s, zone)} ({context.timezone}), {context.site_name}",
         header=f"{context.site_name}, {moment(record.began_s, zone, seconds=False)}",
         footer=f"Data SHA-256 {dossier.data_sha256}",
-        subject=f"{what} of string {record.string}",
+        subject=f"{record.kind.capitalize()} of string {record.string}",
         keywords=f"data-sha256:{dossier.data_sha256}",
         blocks=tuple(_blocks(dossier, zone)),
     )
@@ -142,7 +143,12 @@ def _context(dossier: Dossier, zone: tzinfo) -> Iterator[tuple[str, str]]:
     yield "Onset", f"{moment(record.began_s, zone)}"
     yield "End", f"{moment(record.ended_s, zone)}, {ENDED_WORDS[record.ended_by]}"
     yield "Times in", context.timezone
-    yield "Led by", context.operator or ("nobody: an outage" if record.kind == "outage" else "not stated")
+    if record.method:
+        yield "Test", record.method
+    yield (
+        "Led by",
+        record.led_by or context.operator or ("nobody: an outage" if record.kind == "outage" else "not stated"),
+    )
     yield "Temperature before", number(warmth.start_degc, 1, "°C")
     yield "Highest, largest rise", f"{number(warmth.highest_degc, 1, '°C')}, {number(warmth.largest_rise_k, 1, 'K')}"
     yield "Made by", context.software

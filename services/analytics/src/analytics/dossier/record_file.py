@@ -49,14 +49,21 @@ class _Head(BaseModel):
     scans: int
     missing_s: float
     notes: tuple[str, ...]
+    method: str = ""
+    led_by: str = ""
     context: DossierContext
     earlier: tuple[EarlierResult, ...]
 
 
 def record_name(record: DischargeRecord) -> str:
     """Return the name that files of a record have: string, UTC second of the onset, kind."""
-    onset = np.datetime_as_string(np.datetime64(int(record.began_s), "s"))
-    return f"{record.string}_{str(onset).replace('-', '').replace(':', '')}Z_{record.kind}"
+    return f"{record.string}_{name_of(record.began_s)}_{record.kind}"
+
+
+def name_of(at_s: float) -> str:
+    """Return an event time as names of records have it; they sort as times do."""
+    onset = np.datetime_as_string(np.datetime64(int(at_s), "s"))
+    return f"{str(onset).replace('-', '').replace(':', '')}Z"
 
 
 def save_record(folder: Path, basis: DossierBasis) -> Path:
@@ -73,7 +80,9 @@ def save_record(folder: Path, basis: DossierBasis) -> Path:
         with whole_file(path.with_suffix(".npz")) as sink:
             sink.write(arrays)
         with whole_file(path) as sink:
-            sink.write(head.model_dump_json(indent=1).encode() + b"\n")
+            # A version before announced tests refuses their fields: it can read all other records.
+            unsaid = set() if head.method else {"method", "led_by"}
+            sink.write(head.model_dump_json(indent=1, exclude=unsaid).encode() + b"\n")
     except OSError as exc:
         raise DossierNotWrittenError(f"{folder}: {exc.strerror or exc}; choose another folder") from exc
     return path
@@ -120,6 +129,8 @@ def _head(basis: DossierBasis, arrays_sha256: str) -> _Head:
         scans=record.scans,
         missing_s=record.missing_s,
         notes=record.notes,
+        method=record.method,
+        led_by=record.led_by,
         context=basis.context,
         earlier=basis.earlier,
     )
@@ -190,5 +201,7 @@ def _record(head: _Head, arrays: dict[str, np.ndarray[Any, np.dtype[Any]]]) -> D
         scans=head.scans,
         missing_s=head.missing_s,
         notes=head.notes,
+        method=head.method,
+        led_by=head.led_by,
         **arrays,
     )

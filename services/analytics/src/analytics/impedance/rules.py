@@ -1,7 +1,7 @@
 """What an impedance trend is held against; per chemistry, every figure can be overridden."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 from zlib import crc32
 
@@ -76,7 +76,7 @@ class StringImpedanceRules:
 
 @dataclass(frozen=True, slots=True)
 class ImpedanceRules:
-    """Rules of all strings of a layout, in its order, and (N,) a mark of what is fitted at each place.
+    """Rules of all strings of a layout, in its order, and (N,) marks of what is fitted at each place.
 
     A mark changes when the unit is replaced, or the cables and terminals through which it is measured are others:
     then its old values say nothing of the new ones.
@@ -86,6 +86,7 @@ class ImpedanceRules:
     strings: tuple[StringImpedanceRules, ...]
     fitted: Marks
     terminals: Marks
+    kinds: tuple[str, ...]
 
     @classmethod
     def of(
@@ -100,16 +101,19 @@ class ImpedanceRules:
         Args:
             layout: of the site.
             strings: rules by string id.
-            lives: (N,) life of the unit at each place; 1 where nothing was replaced.
+            lives: (N,) mark of the unit at each place; 1 without.
             terminals: (N,) kind of cable and terminal of each unit; all the same by default.
         """
         kinds = list(terminals or [""] * layout.units)
-        marks = [
-            crc32(f"{life}|{kind}".encode()) for life, kind in zip(lives or [1] * layout.units, kinds, strict=True)
-        ]
-        return cls(
-            layout,
-            tuple(strings[string] for string in layout.strings),
-            np.array(marks, dtype=np.int64),
-            np.array([crc32(kind.encode()) for kind in kinds], dtype=np.int64),
-        )
+        marks = np.array([crc32(kind.encode()) for kind in kinds], dtype=np.int64)
+        fitted = _fitted(lives or [1] * layout.units, kinds)
+        return cls(layout, tuple(strings[string] for string in layout.strings), fitted, marks, tuple(kinds))
+
+    def with_lives(self, lives: Marks) -> "ImpedanceRules":
+        """Return the rules for other units, given by their marks (N,)."""
+        return replace(self, fitted=_fitted(lives.tolist(), self.kinds))
+
+
+def _fitted(lives: Sequence[int], kinds: Sequence[str]) -> Marks:
+    pairs = zip(lives, kinds, strict=True)
+    return np.array([crc32(f"{life}|{kind}".encode()) for life, kind in pairs], dtype=np.int64)

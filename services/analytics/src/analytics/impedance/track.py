@@ -92,20 +92,13 @@ def renewed(track: Track, fitted: Marks) -> Track:
     return replace(
         track,
         fitted=fitted,
-        **{
-            name: np.where(gone, getattr(nothing, name), getattr(track, name))
-            for name in (
-                "began_s",
-                "last_ohm",
-                "point_s",
-                "point_ohm",
-                "base_ohm",
-                "is_final",
-                "rate_per_year",
-                "state",
-            )
-        },
+        **{name: np.where(gone, getattr(nothing, name), getattr(track, name)) for name in _OF_UNITS},
     )
+
+
+def columns_of(track: Track, order: Places) -> Track:
+    """Return the track with the columns of its units in another order (n,): the units changed places."""
+    return replace(track, fitted=track.fitted[order], **{name: getattr(track, name)[..., order] for name in _OF_UNITS})
 
 
 def with_sweep(

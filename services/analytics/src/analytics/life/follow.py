@@ -28,7 +28,7 @@ class LifeMemory:
     Attributes:
         years: (N,) at design temperature since the first scan of the unit's life.
         pace: (N,) mean of the last month: years at design temperature in one; NaN before the first temperature.
-        born_s: (N,) begin of the unit's life where it was replaced while we watched; NaN else.
+        born_s: (N,) begin of the unit's life where it was replaced; NaN where it was there from the first scan on.
         age_frac: (N,) age at design temperature over the design life; NaN where the age is unknown.
         first_s: (S,) first scan of each string; NaN before it.
         at_s: (S,) scan up to which `years` counts.
@@ -36,7 +36,7 @@ class LifeMemory:
         news: (N,) event time of the newest discharge that the odds know of.
         state: (N,) of the impedances, as the odds know them.
         p_6m, p_12m: (N,) odds; NaN where nothing is known.
-        lives: (N,) of the units that this is about; 0 before the first batch.
+        lives: (N,) marks of the units that this is about; 0 before the first batch.
     """
 
     years: Floats
@@ -71,13 +71,14 @@ class LifeMemory:
             not_known(layout),
         )
 
-    def begin_lives(self, units: Flags, at_s: float) -> "LifeMemory":
-        """Return the memory after some units (N,) were replaced at a time; the rules' lives say so, or the ledger."""
+    def begin_lives(self, units: Flags, born_s: Floats, now_s: float) -> "LifeMemory":
+        """Return the memory after some units (N,) were replaced at a time (N,), which may have passed long ago."""
+        passed_years = np.maximum(now_s - born_s, 0.0) / YEAR_S * np.nan_to_num(self.pace, nan=1.0)
         return replace(
             self,
-            years=np.where(units, 0.0, self.years),
+            years=np.where(units, passed_years, self.years),
             age_frac=np.where(units, 0.0, self.age_frac),
-            born_s=np.where(units, at_s, self.born_s),
+            born_s=np.where(units, born_s, self.born_s),
             news=np.where(units, nan, self.news),
             p_6m=np.where(units, nan, self.p_6m),
             p_12m=np.where(units, nan, self.p_12m),
@@ -117,10 +118,7 @@ def follow_life(
         known_s = readings.at_s[~np.isnan(readings.at_s)]
         if len(known_s) == 0:
             return memory, LifeEstimate(memory.p_6m, memory.p_12m, memory.age_frac, memory.pace)
-        others = begun(memory.lives, rules.lives)
-        memory = replace(
-            memory.begin_lives(others, float(known_s.max())) if others.any() else memory, lives=rules.lives
-        )
+        memory = _of_those_there(memory, float(known_s.max()), rules)
     fresh = _is_new(learned.at_s, memory.news, rules.layout) | _is_new(state, memory.state, rules.layout)
     memory = replace(memory, news=learned.at_s, state=state)
     if fresh.any():
@@ -135,6 +133,14 @@ def follow_life(
         if not has_asked and not now_s - float(memory.asked_s[place]) < EVERY_S:
             memory, has_asked = _asked(memory, learned, now_s, place, rules), True
     return memory, LifeEstimate(memory.p_6m, memory.p_12m, memory.age_frac, memory.pace)
+
+
+def _of_those_there(memory: LifeMemory, now_s: float, rules: LifeRules) -> LifeMemory:
+    """Return the memory for the units that are there now; a replacement without a date happened now."""
+    others = begun(memory.lives, rules.lives)
+    if others.any():
+        memory = memory.begin_lives(others, np.where(np.isfinite(rules.born_s), rules.born_s, now_s), now_s)
+    return replace(memory, lives=rules.lives)
 
 
 def _is_new(now: Floats | Codes, before: Floats | Codes, layout: Layout) -> Flags:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from analytics.lives import Counts, lives_of
-from analytics.readings import Layout
+from analytics.lives import Counts, always, lives_of
+from analytics.readings import Floats, Layout
 
 YEAR_S: Final = 365.25 * 86_400.0
 _HALVING_K: Final = {"vrla_agm": 10.0, "vented_lead": 10.0, "nicd": 20.0, "nizn": 10.0}
@@ -43,13 +43,17 @@ class StringLifeRules:
 
 @dataclass(frozen=True, slots=True)
 class LifeRules:
-    """The rules of all strings of a layout, in its order, and (N,) the life of each unit."""
+    """The rules of all strings of a layout, in its order, and (N,) each unit's mark and first moment.
+
+    A mark is another number where the unit is another one; `born_s` is minus infinity where it was there always.
+    """
 
     layout: Layout
     strings: tuple[StringLifeRules, ...]
     lives: Counts
+    born_s: Floats
 
     @classmethod
     def of(cls, layout: Layout, strings: Mapping[str, StringLifeRules], lives: Sequence[int] | None = None) -> Self:
-        """Return the rules of a layout's strings, given by id; `lives` (N,) are 1 where nothing was replaced."""
-        return cls(layout, tuple(strings[string] for string in layout.strings), lives_of(layout, lives))
+        """Return the rules of a layout's strings, given by id; `lives` (N,) are the marks, 1 without."""
+        return cls(layout, tuple(strings[string] for string in layout.strings), lives_of(layout, lives), always(layout))

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 from cellkeeper import __version__
 from cellkeeper.runtime.clock import clock_from
+from cellkeeper.runtime.history_api import DEFAULT_URL
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
@@ -21,7 +22,6 @@ from analytics.reports import capacities, month_pages
 from analytics.reports.errors import ReportError
 from analytics.reports.events import EventFile, event_paths, named_event, read_events
 from analytics.reports.gathering import month_of
-from analytics.reports.history import DEFAULT_URL
 from analytics.reports.month import span_of
 from analytics.reports.output import write_report
 from analytics.reports.verify import verify as verified

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from cellkeeper.contract.moment import to_ms
+from cellkeeper.runtime.history_api import HistoryUnavailableError, history_at
 
 from analytics.dossier.context import EarlierResult
 from analytics.dossier.model import dossier_of, result_of
-from analytics.reports.errors import ReportError
 from analytics.reports.events import event_paths, read_events
-from analytics.reports.history import Historian, asked
+from analytics.reports.history import Historian
 from analytics.reports.month import Month, Span, StringMonth, event_counts, string_month
 
 SHOWN_EVENTS: Final = 15
@@ -29,10 +29,11 @@ def month_of(span: Span, site_name: str, url: str, state: Path) -> Month:
     outages, known_as = _outages(span, state)
     name = site_name or known_as or "Site"
     try:
-        with asked(url) as historian:
+        with history_at(url) as api:
+            historian = Historian(api)
             strings = tuple(_string(historian, string, cells, span) for string, cells in historian.strings().items())
             log = historian.events(span.start_ms, span.end_ms)
-    except ReportError as exc:
+    except HistoryUnavailableError as exc:
         return Month(name, span, f"recorded discharges only: {exc}", (), (), (), outages)
     source = f"the historian at {url}, daily windows; recorded discharges"
     ordered = tuple(sorted(strings, key=lambda each: each.string))

@@ -1,20 +1,13 @@
 """A month of a site, asked from the historian's read-only API over HTTP."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
 import numpy as np
-from cellkeeper.contract.moment import format_ms
+from cellkeeper.runtime.history_api import HistoryApi, range_asked
 
 from analytics.readings import Floats, Places
-from analytics.reports.errors import ReportError
 
-DEFAULT_URL: Final = "http://127.0.0.1:8420"
-CONNECT_DEADLINE_S: Final = 5.0
-ANSWER_DEADLINE_S: Final = 30.0  # a month of 512 units in daily windows is 48 000 rows
 MOST_EVENTS: Final = 10_000
 SEEN_TIER: Final = "15m"
 SEEN_POINTS: Final = 3000  # 31 days of quarters of an hour
@@ -44,48 +37,30 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Historian:
-    """A running historian's API.
+    """What a running historian has of a month; every answer may raise HistoryUnavailableError."""
 
-    Args:
-        client: already knows the address.
-    """
-
-    client: httpx.Client
+    api: HistoryApi
 
     def strings(self) -> dict[str, int]:
-        """Return the strings and how many units each has; raises ReportError when nobody answers."""
-        return {str(each["string"]): int(each["cells"]) for each in self._get("/v1/strings", {})}
+        """Return the strings and how many units each has."""
+        return {str(each["string"]): int(each["cells"]) for each in self.api.read("/v1/strings")}
 
     def days(self, string: str, measurement: str, start_ms: int, end_ms: int) -> Windows:
-        """Return the daily windows of all units (`cell`) or of the string (`string`); raises ReportError."""
-        asked = _asked(start_ms, end_ms) | {"tier": "1d"}
-        return _windows(self._get(f"/v1/strings/{string}/{measurement}", asked)["columns"])
+        """Return the daily windows of all units (`cell`) or of the string (`string`)."""
+        asked = range_asked(start_ms, end_ms) | {"tier": "1d"}
+        return _windows(self.api.read(f"/v1/strings/{string}/{measurement}", asked)["columns"])
 
     def seen_quarters(self, string: str, start_ms: int, end_ms: int) -> int:
-        """Return in how many quarters of an hour there was any scan; raises ReportError."""
-        asked = _asked(start_ms, end_ms) | {"field": "cell_v", "tier": SEEN_TIER, "points": str(SEEN_POINTS)}
-        columns = self._get(f"/v1/strings/{string}/cells/1", asked)["columns"]
+        """Return in how many quarters of an hour there was any scan."""
+        asked = range_asked(start_ms, end_ms) | {"field": "cell_v", "tier": SEEN_TIER, "points": str(SEEN_POINTS)}
+        columns = self.api.read(f"/v1/strings/{string}/cells/1", asked)["columns"]
         counts = zip(columns["n_good"], columns["n_bad"], strict=True)
         return sum((good or 0) + (bad or 0) > 0 for good, bad in counts)
 
     def events(self, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
-        """Return the log book of the range, newest first, `MOST_EVENTS` at most; raises ReportError."""
-        found = self._get("/v1/events", _asked(start_ms, end_ms) | {"limit": str(MOST_EVENTS)})
+        """Return the log book of the range, newest first, `MOST_EVENTS` at most."""
+        found = self.api.read("/v1/events", range_asked(start_ms, end_ms) | {"limit": str(MOST_EVENTS)})
         return list(found["events"])
-
-    def _get(self, path: str, asked: dict[str, str]) -> Any:  # noqa: ANN401  # JSON
-        try:
-            answer = self.client.get(path, params=asked, timeout=ANSWER_DEADLINE_S)
-        except httpx.HTTPError as exc:
-            raise ReportError(
-                f"no historian answers at {self.client.base_url} ({type(exc).__name__}); start it, or give --url"
-            ) from exc
-        if answer.status_code != httpx.codes.OK:
-            raise ReportError(f"the historian refused: {answer.text[:300]}")
-        try:
-            return answer.json()
-        except ValueError as exc:
-            raise ReportError(f"what answers at {self.client.base_url} is no historian; give --url") from exc
 
 
 def _windows(columns: dict[str, list[Any]]) -> Windows:
@@ -104,14 +79,3 @@ def _windows(columns: dict[str, list[Any]]) -> Windows:
         n_good=numbers("n_good"),
         n_bad=numbers("n_bad"),
     )
-
-
-def _asked(start_ms: int, end_ms: int) -> dict[str, str]:
-    return {"start": format_ms(start_ms), "end": format_ms(end_ms)}
-
-
-@contextmanager
-def asked(url: str) -> Iterator[Historian]:
-    """Give a historian to ask, whatever proxies the environment names."""
-    with httpx.Client(base_url=url, timeout=CONNECT_DEADLINE_S, trust_env=False) as client:
-        yield Historian(client)

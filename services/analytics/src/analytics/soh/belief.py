@@ -47,16 +47,27 @@ class Learned:
         none, past = np.full(units, np.nan), np.full((HISTORY, units), np.nan)
         return cls(none, none, none, np.zeros(units, np.uint8), past, past, past)
 
-    def forget(self, units: Flags) -> "Learned":
-        """Return what is left when some units (N,) were replaced."""
+    def forget(self, units: Flags, born_s: Floats) -> "Learned":
+        """Return what is left when some units (N,) were replaced at a time (N,): what was found since.
+
+        A replacement that happened now, or that nobody dated (minus infinity), leaves nothing.
+        """
+        with np.errstate(invalid="ignore"):
+            gone = units & ~(np.isfinite(born_s) & (self.past_at_s > born_s))
+        past_at_s, past_frac, past_sd_frac = (
+            np.where(gone, np.nan, each) for each in (self.past_at_s, self.past_frac, self.past_sd_frac)
+        )
+        frac, variance, at_s, method = self.frac, self.variance, self.at_s, self.method
+        found = _folded(past_at_s, past_frac, past_sd_frac)
         return Learned(
-            np.where(units, np.nan, self.frac),
-            np.where(units, np.nan, self.variance),
-            np.where(units, np.nan, self.at_s),
-            np.where(units, np.uint8(0), self.method),
-            np.where(units, np.nan, self.past_at_s),
-            np.where(units, np.nan, self.past_frac),
-            np.where(units, np.nan, self.past_sd_frac),
+            np.where(units, found[0], frac),
+            np.where(units, found[1], variance),
+            np.where(units, found[2], at_s),
+            # By which method each was found is not kept: several, or one of an unknown kind, are told as fused.
+            np.where(units, np.where(np.isnan(found[0]), 0, _FUSED), method).astype(np.uint8),
+            past_at_s,
+            past_frac,
+            past_sd_frac,
         )
 
     def variance_at(self, now_s: float) -> Floats:
@@ -73,12 +84,7 @@ def learn(learned: Learned, finding: CapacityFinding, span: slice) -> Learned:
     with np.errstate(invalid="ignore"):
         counts = (sd < MOST_SD_FRAC * z) & ~(finding.at_s <= learned.at_s[span])
     x, p = learned.frac[span], learned.variance_at(finding.at_s)[span]
-    r = np.square(sd)
-    with np.errstate(invalid="ignore"):
-        is_first = np.isnan(x) | (np.abs(z - x) > SURPRISE_SD * np.sqrt(p + r))
-        gain = np.where(is_first, 1.0, p / (p + r))
-        frac = np.where(is_first, z, x + gain * (z - x))
-        variance = np.where(is_first, r, np.maximum((1.0 - gain) * p, SHARED_SD_FRAC**2))
+    frac, variance, is_first = _step(x, p, z, np.square(sd))
     own = _FULL if finding.method == "full_discharge" else _PARTIAL
     method = np.where(is_first | (learned.method[span] == own), own, _FUSED)
     return replace(
@@ -91,6 +97,29 @@ def learn(learned: Learned, finding: CapacityFinding, span: slice) -> Learned:
         past_frac=_pushed(learned.past_frac, span, counts, z),
         past_sd_frac=_pushed(learned.past_sd_frac, span, counts, sd),
     )
+
+
+def _step(x: Floats, p: Floats, z: Floats, r: Floats) -> tuple[Floats, Floats, Flags]:
+    """Return belief and variance after a finding with variance `r`, and where it stands alone; NaN `x` is none yet."""
+    with np.errstate(invalid="ignore"):
+        is_first = np.isnan(x) | (np.abs(z - x) > SURPRISE_SD * np.sqrt(p + r))
+        gain = np.where(is_first, 1.0, p / (p + r))
+        frac = np.where(is_first, z, x + gain * (z - x))
+        variance = np.where(is_first, r, np.maximum((1.0 - gain) * p, SHARED_SD_FRAC**2))
+    return frac, variance, is_first
+
+
+def _folded(past_at_s: Floats, past_frac: Floats, past_sd_frac: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return belief, variance and time (N,) that follow from a history, newest in row 0; NaN without one."""
+    frac, variance, at_s = (np.full(past_at_s.shape[1], np.nan) for _ in range(3))
+    for now_s, z, sd in zip(past_at_s[::-1], past_frac[::-1], past_sd_frac[::-1], strict=True):
+        is_there = ~np.isnan(now_s)
+        with np.errstate(invalid="ignore"):
+            grown = variance + WALK_SD_FRAC**2 / MONTH_S * np.maximum(now_s - at_s, 0.0)
+        after, left, _ = _step(frac, grown, z, np.square(sd))
+        frac, variance = np.where(is_there, after, frac), np.where(is_there, left, variance)
+        at_s = np.where(is_there, now_s, at_s)
+    return frac, variance, at_s
 
 
 def _put[A: (Floats, Codes)](column: A, span: slice, counts: Flags, new: A) -> A:

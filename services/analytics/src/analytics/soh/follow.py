@@ -32,7 +32,7 @@ class SohMemory:
         float_a: (S,) mean discharge current shown in float: the sensor's offset less the float current; NaN unknown.
         at_s: (S,) newest scan of each string; NaN before the first.
         now_s: event time of the newest scan of all; NaN before the first.
-        lives: (N,) of the units that this is about; 0 before the first batch.
+        lives: (N,) marks of the units that this is about; 0 before the first batch.
     """
 
     learned: Learned
@@ -49,10 +49,10 @@ class SohMemory:
         waiting = tuple(None for _ in layout.strings)
         return cls(Learned.nothing(layout.units), waiting, none, none, nan, not_known(layout))
 
-    def of_lives(self, lives: Counts) -> "SohMemory":
-        """Return the memory for the units that are there now, (N,): nothing is known of those that were replaced."""
+    def of_lives(self, lives: Counts, born_s: Floats) -> "SohMemory":
+        """Return the memory for the units that are there now, (N,); other ones than before came at `born_s`."""
         units = begun(self.lives, lives)
-        return replace(self, lives=lives, learned=self.learned.forget(units) if units.any() else self.learned)
+        return replace(self, lives=lives, learned=self.learned.forget(units, born_s) if units.any() else self.learned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def follow_soh(
         rules: of the strings.
     """
     findings: list[CapacityFinding] = []
-    memory = memory if memory.lives is rules.lives else memory.of_lives(rules.lives)
+    memory = memory if memory.lives is rules.lives else memory.of_lives(rules.lives, rules.born_s)
     memory = _at_rest(memory, readings, modes, findings, rules)
     for record in records:
         memory = _ended(memory, record, findings, rules)

@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 from cellkeeper.contract.estimating import EstimateProfile
 
-from analytics.lives import Counts, lives_of
+from analytics.lives import Counts, always, lives_of
 from analytics.readings import Floats, Layout
 
 GAIN_SD_FRAC: Final = 0.005  # of a current sensor nobody has described
@@ -85,12 +85,16 @@ class StringSohRules:
 
 @dataclass(frozen=True, slots=True)
 class SohRules:
-    """The rules of all strings of a layout, in its order, and (N,) what each unit is rated for and its life."""
+    """The rules of all strings of a layout, in its order, and (N,) each unit's rating, mark and first moment.
+
+    A mark is another number where the unit is another one; `born_s` is minus infinity where it was there always.
+    """
 
     layout: Layout
     strings: tuple[StringSohRules, ...]
     rated_ah: Floats
     lives: Counts
+    born_s: Floats
 
     @classmethod
     def of(cls, layout: Layout, strings: Mapping[str, StringSohRules], lives: Sequence[int] | None = None) -> Self:
@@ -99,8 +103,8 @@ class SohRules:
         Args:
             layout: of the site.
             strings: rules by string id.
-            lives: (N,) life of the unit at each place, 1 where nothing was replaced: what was learned ends with a life.
+            lives: (N,) mark of the unit at each place, 1 without: what was learned ends where it changes.
         """
         ordered = tuple(strings[string] for string in layout.strings)
         rated_ah = np.array([each.rated_ah for each in ordered], dtype=np.float64)[layout.string_of]
-        return cls(layout, ordered, rated_ah, lives_of(layout, lives))
+        return cls(layout, ordered, rated_ah, lives_of(layout, lives), always(layout))

@@ -1,30 +1,26 @@
 """`cellkeeper balance …`: how balancing is, wishes to the balancer, and a report that proves what came of it."""
 
 import asyncio
-import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from cellkeeper.contract.commands import MAX_FORCE_S
-from cellkeeper.contract.moment import from_ms, to_ms
-from cellkeeper.contract.outcomes import Applied, NoReply, Outcome, Refused
+from cellkeeper.contract.moment import from_ms, instant_ms, seconds_of, to_ms
+from cellkeeper.contract.outcomes import Outcome
 from cellkeeper.contract.site import StringTable
-from cellkeeper.contract.site_file import load_site
-from cellkeeper.runtime.address import address_for_people
-from cellkeeper.runtime.clock import Clock, clock_from
-from cellkeeper.runtime.logs import configure_logs
+from cellkeeper.runtime.history_api import DEFAULT_URL, history_at
+from cellkeeper.runtime.wishing import NotThereError, Reach, reach_of, told_outcome, wish
 from rich.console import Console
 from rich.progress import track
 
-from balancer.hands_on.history import DEFAULT_URL, asked
-from balancer.hands_on.reach import NotThereError, Reach, newest_states, state_if_told, wish
+from balancer.hands_on.history import Historian
+from balancer.hands_on.reach import BALANCER, newest_states, state_if_told
 from balancer.hands_on.report import Report, report_of, told
 from balancer.hands_on.report_files import SUFFIXES, write_report
 from balancer.hands_on.tables import status_lines, status_table
-from balancer.hands_on.words import seconds_of
 
 FAILED: Final = 1
 WEEK_MS: Final = 7 * 86_400_000
@@ -43,7 +39,7 @@ balance = typer.Typer(help="Balancing: how it is, pauses and wishes, and a repor
 @balance.command("status")
 def status(site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """Show how balancing of every string is."""
-    reach = _reach(site, host, port)
+    reach = reach_of(site, host, port)
     states = asyncio.run(newest_states(reach))
     strings = [string.id for string in reach.site.string]
     Console().print(status_table(strings, states))
@@ -68,18 +64,19 @@ def pause(  # noqa: PLR0913, PLR0917  # the options of a command line
     """Balance nothing of a string for a while; what bleeds ends at once."""
     if not 3 <= len(reason) <= 200:
         raise typer.BadParameter("--reason has 3 to 200 characters")
-    reach, end = _reach(site, host, port), _end_of(until, length)
+    reach = reach_of(site, host, port)
+    end = _end_of(reach, until, length)
     _string(reach, string)
-    outcome = asyncio.run(wish(reach, "pause", string=string, reason=reason, until=end))
+    outcome = asyncio.run(wish(reach, BALANCER, "pause", string=string, reason=reason, until=end))
     _end(outcome, f"balancing of {string} pauses until {end:%Y-%m-%d %H:%M} UTC")
 
 
 @balance.command("resume")
 def resume(string: Name, site: SiteFile = Path("site.toml"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """End a pause and forced bleeds of a string, and let every finding be looked at anew."""
-    reach = _reach(site, host, port)
+    reach = reach_of(site, host, port)
     _string(reach, string)
-    outcome = asyncio.run(wish(reach, "resume", string=string))
+    outcome = asyncio.run(wish(reach, BALANCER, "resume", string=string))
     _end(outcome, f"balancing of {string} goes on, and every finding is looked at anew")
 
 
@@ -94,13 +91,13 @@ def force(  # noqa: PLR0913, PLR0917  # the options of a command line
     port: Port = 1883,
 ) -> None:
     """Bleed cells whatever the strategy wants; every limit and interlock holds."""
-    reach, for_s = _reach(site, host, port), _seconds(length)
+    reach, for_s = reach_of(site, host, port), _seconds(length)
     cells = _cells(_string(reach, string), cell)
     if not cells:
         raise typer.BadParameter("name the cells: --cell 17 --cell 18")
     if for_s > MAX_FORCE_S:
         raise typer.BadParameter(f"--for is {MAX_FORCE_S / 3600.0:g}h at most")
-    outcome = asyncio.run(wish(reach, "force", string=string, cells=cells, bleed_frac=duty, for_s=for_s))
+    outcome = asyncio.run(wish(reach, BALANCER, "force", string=string, cells=cells, bleed_frac=duty, for_s=for_s))
     named = ", ".join(map(str, cells))
     _end(outcome, f"cells {named} of {string} bleed with {duty:g} for {length}, where limits let them")
 
@@ -116,9 +113,10 @@ def new_battery(  # noqa: PLR0913, PLR0917  # the options of a command line
     port: Port = 1883,
 ) -> None:
     """Leave new cells alone for a while, all of the string without --cell: they are not formed yet."""
-    reach, end = _reach(site, host, port), _end_of(until, length)
+    reach = reach_of(site, host, port)
+    end = _end_of(reach, until, length)
     cells = _cells(_string(reach, string), cell)
-    outcome = asyncio.run(wish(reach, "new_battery", string=string, cells=cells or None, until=end))
+    outcome = asyncio.run(wish(reach, BALANCER, "new_battery", string=string, cells=cells or None, until=end))
     named = f"cells {', '.join(map(str, cells))}" if cells else "all cells"
     _end(outcome, f"{named} of {string} are left alone until {end:%Y-%m-%d %H:%M} UTC")
 
@@ -138,7 +136,7 @@ def report(  # noqa: PLR0913, PLR0917  # the options of a command line
     for path in out or ():
         if path.suffix not in SUFFIXES:
             raise typer.BadParameter(f"{path}: --out ends in {', '.join(sorted(SUFFIXES))}")
-    reach = _reach(site, host, port)
+    reach = reach_of(site, host, port)
     _string(reach, string)
     found = _reported(reach, string, since, until, url)
     for line in told(found):
@@ -163,7 +161,8 @@ def _reported(reach: Reach, string: str, since: str | None, until: str | None, u
     def shown(cells: range) -> Iterable[int]:
         return track(cells, string, console=console, transient=True, disable=not console.is_terminal)
 
-    with asked(url) as historian:
+    with history_at(url) as api:
+        historian = Historian(api)
         cells = historian.cells(string)
         course = historian.course(string, start_ms, end_ms)
         if not len(course):
@@ -176,19 +175,6 @@ def _reported(reach: Reach, string: str, since: str | None, until: str | None, u
             historian.grid(string, field, cells, start_ms, end_ms, shown) for field in ("cell_v", "bleed_frac")
         )
     return report_of(string, course, voltages, duties, states, start_ms)
-
-
-def _reach(site: Path, host: str, port: int) -> Reach:
-    configure_logs("cellkeeper", form="console", level="error")  # what a person asked for is on standard output
-    return Reach(load_site(site), address_for_people(host, port), _clock())
-
-
-def _clock() -> Clock:
-    """Return event time: that of the demo where CELLKEEPER_CLOCK says so, as its services do."""
-    try:
-        return clock_from(os.environ.get("CELLKEEPER_CLOCK"))
-    except ValueError as exc:
-        raise NotThereError(f"CELLKEEPER_CLOCK: {exc}") from exc
 
 
 def _string(reach: Reach, name: str) -> StringTable:
@@ -206,10 +192,10 @@ def _cells(string: StringTable, asked: list[int] | None) -> list[int]:
     return cells
 
 
-def _end_of(until: str | None, length: str | None) -> datetime:
+def _end_of(reach: Reach, until: str | None, length: str | None) -> datetime:
     if (until is None) == (length is None):
         raise typer.BadParameter("give one of --until and --for")
-    now_ms = _clock().now_ms()
+    now_ms = reach.clock.now_ms()
     end_ms = now_ms + round(_seconds(length) * 1000.0) if length is not None else _instant_ms("--until", until or "")
     if end_ms <= now_ms:
         raise typer.BadParameter("the end has to lie ahead")
@@ -225,21 +211,13 @@ def _seconds(text: str) -> float:
 
 def _instant_ms(option: str, text: str) -> int:
     try:
-        at = datetime.fromisoformat(text.strip())
+        return instant_ms(text)
     except ValueError as exc:
-        raise typer.BadParameter(f"{option}: {text[:40]!r} is no instant; write 2026-11-21T05:00:00Z") from exc
-    return to_ms(at if at.tzinfo else at.replace(tzinfo=UTC))
+        raise typer.BadParameter(f"{option}: {exc}") from exc
 
 
 def _end(outcome: Outcome, done: str) -> None:
-    match outcome:
-        case Applied():
-            typer.echo(done)
-        case Refused(reason=reason, detail=detail):
-            typer.echo(f"refused ({reason}): {detail}", err=True)
-            raise typer.Exit(FAILED)
-        case NoReply(waited_s=waited_s):
-            typer.echo(
-                f"no reply within {waited_s:g} s: the effect is unknown; see cellkeeper balance status", err=True
-            )
-            raise typer.Exit(FAILED)
+    is_done, text = told_outcome(outcome, done, "cellkeeper balance status")
+    typer.echo(text, err=not is_done)
+    if not is_done:
+        raise typer.Exit(FAILED)

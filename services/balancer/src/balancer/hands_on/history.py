@@ -1,25 +1,19 @@
 """Balancing of the past, asked from the historian over HTTP."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
 import numpy as np
 import orjson
 from cellkeeper.contract.balance_state import BalanceState
-from cellkeeper.contract.moment import format_ms
 from cellkeeper.contract.wire import PayloadRefusedError, decode
+from cellkeeper.runtime.history_api import HistoryApi, range_asked
+from cellkeeper.runtime.wishing import NotThereError
 from numpy.typing import NDArray
-
-from balancer.hands_on.reach import NotThereError
 
 type Floats = NDArray[np.float64]
 
-DEFAULT_URL: Final = "http://127.0.0.1:8420"
-CONNECT_DEADLINE_S: Final = 5.0
-ANSWER_DEADLINE_S: Final = 30.0  # a busy site server reads a month of one unit in far less
 PIECE_MS: Final = 30 * 86_400_000  # 43 200 states: below the API's limit
 POINTS: Final = 240
 _TEXTS: Final = frozenset({"phase", "inhibit"})
@@ -55,30 +49,27 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Historian:
-    """A running historian's API.
+    """What a running historian has of balancing."""
 
-    Args:
-        client: already knows the address.
-    """
-
-    client: httpx.Client
+    api: HistoryApi
 
     def cells(self, string: str) -> int:
         """Return how many units a string has.
 
         Raises:
-            NotThereError: no historian answers, or it has nothing of this string.
+            HistoryUnavailableError: no historian answers.
+            NotThereError: it has nothing of this string.
         """
-        for each in self._get("/v1/strings", {}):
+        for each in self.api.read("/v1/strings"):
             if each["string"] == string:
                 return int(each["cells"])
-        raise NotThereError(f"the historian at {self.client.base_url} has no history of {string}")
+        raise NotThereError(f"the historian at {self.api.client.base_url} has no history of {string}")
 
     def course(self, string: str, start_ms: int, end_ms: int) -> Course:
-        """Return the states over `[start_ms, end_ms)`, in time order; raises NotThereError."""
+        """Return the states over `[start_ms, end_ms)`, in time order; raises HistoryUnavailableError."""
         columns: dict[str, list[Any]] = {}
         for first_ms, until_ms in _pieces(start_ms, end_ms):
-            answer = self._get(f"/v1/strings/{string}/balance", _asked(first_ms, until_ms))["columns"]
+            answer = self.api.read(f"/v1/strings/{string}/balance", range_asked(first_ms, until_ms))["columns"]
             for name, values in answer.items():
                 columns.setdefault(name, []).extend(values)
         at_ms = np.array([_ms(text) for text in columns.pop("measured_at")], np.int64)
@@ -87,8 +78,8 @@ class Historian:
         return Course(at_ms, texts["phase"], texts["inhibit"], numbers)
 
     def milestones(self, string: str, start_ms: int, end_ms: int) -> list[BalanceState]:
-        """Return the whole payloads of the range, in time order; raises NotThereError."""
-        answer = self._get(f"/v1/strings/{string}/balance/milestones", _asked(start_ms, end_ms))
+        """Return the whole payloads of the range, in time order; raises HistoryUnavailableError."""
+        answer = self.api.read(f"/v1/strings/{string}/balance/milestones", range_asked(start_ms, end_ms))
         try:
             return [decode(BalanceState, orjson.dumps(each)) for each in answer["states"]]
         except PayloadRefusedError as exc:
@@ -97,7 +88,7 @@ class Historian:
     def grid(
         self, string: str, field: str, cells: int, start_ms: int, end_ms: int, told: Callable[[range], Any] = iter
     ) -> Grid:
-        """Return the means of a field of every unit, at most `POINTS` each; raises NotThereError.
+        """Return the means of a field of every unit, at most `POINTS` each; raises HistoryUnavailableError.
 
         Args:
             string: its id.
@@ -108,9 +99,9 @@ class Historian:
             told: lets a person see how far it is.
         """
         rows: dict[int, Floats] = {}
-        asked = _asked(start_ms, end_ms) | {"field": field, "points": str(POINTS)}
+        asked = range_asked(start_ms, end_ms) | {"field": field, "points": str(POINTS)}
         for cell in told(range(1, cells + 1)):
-            found = self._get(f"/v1/strings/{string}/cells/{cell}", asked)["columns"]
+            found = self.api.read(f"/v1/strings/{string}/cells/{cell}", asked)["columns"]
             for text, mean in zip(found["measured_at"], found["mean"], strict=True):
                 row = rows.setdefault(_ms(text), np.full(cells, np.nan))
                 row[cell - 1] = np.nan if mean is None else mean
@@ -118,36 +109,11 @@ class Historian:
         values = np.array([rows[at] for at in times]) if times else np.empty((0, cells))
         return Grid(np.array(times, np.int64), values)
 
-    def _get(self, path: str, asked: dict[str, str]) -> Any:  # noqa: ANN401  # JSON
-        try:
-            answer = self.client.get(path, params=asked, timeout=ANSWER_DEADLINE_S)
-        except httpx.HTTPError as exc:
-            raise NotThereError(
-                f"no historian answers at {self.client.base_url} ({type(exc).__name__}); start it, or give --url"
-            ) from exc
-        if answer.status_code != httpx.codes.OK:
-            raise NotThereError(f"the historian refused: {answer.text[:300]}")
-        try:
-            return answer.json()
-        except ValueError as exc:
-            raise NotThereError(f"what answers at {self.client.base_url} is no historian; give --url") from exc
-
 
 def _pieces(start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
     for first_ms in range(start_ms, end_ms, PIECE_MS):
         yield first_ms, min(first_ms + PIECE_MS, end_ms)
 
 
-def _asked(start_ms: int, end_ms: int) -> dict[str, str]:
-    return {"start": format_ms(start_ms), "end": format_ms(end_ms)}
-
-
 def _ms(text: str) -> int:
     return int(np.datetime64(text.removesuffix("Z"), "ms").astype(np.int64))
-
-
-@contextmanager
-def asked(url: str) -> Iterator[Historian]:
-    """Give a historian to ask, whatever proxies the environment names."""
-    with httpx.Client(base_url=url, timeout=CONNECT_DEADLINE_S, trust_env=False) as client:
-        yield Historian(client)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from cellkeeper.runtime.whole_file import whole_file
+from cellkeeper.runtime.wishing import NotThereError
 
-from balancer.hands_on.reach import NotThereError
 from balancer.hands_on.report import Report
 
 PICTURES: Final = frozenset({".svg", ".png"})

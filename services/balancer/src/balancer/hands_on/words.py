@@ -1,6 +1,5 @@
 """How states of balancing are said to people: words, marks, lengths of time. Pure."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -30,20 +29,6 @@ FINDING_WORDS: Final[dict[CellReason, str]] = {
     "persistent": "bled too long",
 }
 _BANDS: Final = ("boost", "power", "normal", "eco", "eco+")
-_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)")
-_UNIT_S: Final = {"min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds of `90min`, `8h`, `3d` or `2w`.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    found = _LENGTH.fullmatch(text.strip().lower())
-    if found is None:
-        raise ValueError(f"{text[:40]!r} is no length of time; write 90min, 8h, 3d or 2w")
-    return float(found[1]) * _UNIT_S[found[2]]
 
 
 def length_text(seconds: float | None) -> str:

@@ -63,7 +63,7 @@ class DayCopy:
         """Yield the files of all closed days.
 
         Raises:
-            ExportFailedError: the historian does not answer.
+            HistoryUnavailableError: the historian does not answer.
             OSError: the disk refused.
         """
         for string in self.historian.strings():
