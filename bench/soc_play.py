@@ -25,6 +25,7 @@ class Sensors:
 
     Attributes:
         noise_v: sd of one reading; it is then rounded to 1 mV.
+        lasting_v: sd of what a module shows too much all the time: its gain and zero.
         gain_frac, offset_per_ah, noise_per_ah: of the current.
         ocv_v: the cells' rested voltage stands so much above the estimator's table.
         surface_v: of charge left on the plates after charging, gone to 1/e within six hours at rest.
@@ -32,6 +33,7 @@ class Sensors:
     """
 
     noise_v: float = 0.001
+    lasting_v: float = 0.0005
     gain_frac: float = 0.005
     offset_per_ah: float = 0.0005
     noise_per_ah: float = 0.0005
@@ -90,7 +92,8 @@ def look(run: Run, sensors: Sensors, seed: int) -> Seen:
     zero = sensors.offset_per_ah * run.nominal_ah * _signs(rng, sensors.draws)
     noise_a = sensors.noise_per_ah * run.nominal_ah * rng.standard_normal((len(run.at_s), sensors.draws))
     surface = sensors.surface_v * surface_left(run)[:, None]
-    true_v = np.tile(run.unit_v, (1, sensors.draws)) + sensors.ocv_v + surface
+    lasting = sensors.lasting_v * np.random.default_rng(seed + 1).standard_normal(shape[1])
+    true_v = np.tile(run.unit_v, (1, sensors.draws)) + sensors.ocv_v + surface + lasting
     return Seen(
         run=run,
         discharge_a=run.discharge_a[:, None] * gain + zero + noise_a,

@@ -1,7 +1,7 @@
 """Values that nobody changes, made several times in every scan and for every string.
 
 `dataclass(frozen=True)` guards each value while the program runs, and for that sets every field by a call: making one
-takes three times as long, and the scans of a full room make hundreds. Here the type checker guards instead.
+takes several times as long, and the scans of a full room make hundreds. Here the type checker guards instead.
 """
 
 from dataclasses import dataclass, field

@@ -20,6 +20,7 @@ STEADY_S: Final = 3600.0
 SMOOTH_S: Final = 600.0
 DISCHARGE_PER_AH: Final = 0.02
 EMPTY_SD_FRAC: Final = 0.03
+EMPTY_SD_H: Final = 0.1  # the faster a discharge, the more is left in a cell at its cut-off: 0.1 at 1 C
 REST_SD_FRAC: Final = 0.10  # a rested voltage that leaves more open is no anchor …
 REST_FLAT_SD_FRAC: Final = 0.03  # … nor, on a flat curve, one that leaves this open
 
@@ -102,6 +103,7 @@ def found(
     open_frac = seen.sd_frac + 0.5 * (seen.high_frac - seen.low_frac)
     enough = open_frac < np.where(rules.is_flat, REST_FLAT_SD_FRAC, REST_SD_FRAC)
     is_rested = seen.is_seen & enough & (memory.string.still_s[where] >= rules.rest_s)
+    empty_sd = EMPTY_SD_FRAC + EMPTY_SD_H * np.abs(polar.rate_per_h)
     return Anchors(
         full_s=full_s,
         is_full=is_full,
@@ -110,7 +112,7 @@ def found(
         is_empty=is_empty,
         is_rested=is_rested,
         end_frac=0.5 * (seen.low_frac + seen.high_frac),
-        end_sd_frac=np.maximum(open_frac, np.where(is_empty, EMPTY_SD_FRAC, 0.0)),
+        end_sd_frac=np.maximum(open_frac, np.where(is_empty, empty_sd, 0.0)),
     )
 
 
