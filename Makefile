@@ -20,7 +20,7 @@ test: bootstrap  ## the whole test suite against real servers (ARGS= for pytest)
 	@scripts/real-brokers
 	@scripts/real-servers --if-possible
 	@scripts/real-node-red
-	@exec $(BIN)/pytest -q -m "not soak" -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/pytest -q -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: bootstrap  ## lint, types, import rules, generated files, lock
 	@scripts/check

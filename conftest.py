@@ -1,7 +1,9 @@
 """What holds for every test: which real servers there are is said first; how long an example takes is not judged."""
 
 from pathlib import Path
+from typing import Final
 
+import pytest
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.testing.influxd import find_influxd
 from cellkeeper.testing.real_brokers import real_brokers
@@ -12,6 +14,19 @@ import dashboards  # noqa: F401  # before pytest takes the folder of that name f
 
 settings.register_profile("cellkeeper", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("cellkeeper")
+
+LONG: Final = ("tests/stack", "tests/system", "tests/safety", "dashboards", "tests/security")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that none is left to one process at the end; else order is random."""
+    ranks = {str(Path(__file__).parent / name): rank for rank, name in enumerate(LONG)}
+
+    def rank(item: pytest.Item) -> int:
+        return next((rank for folder, rank in ranks.items() if str(item.path).startswith(folder)), len(ranks))
+
+    items.sort(key=rank)
 
 
 def pytest_report_header() -> str:

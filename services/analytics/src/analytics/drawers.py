@@ -91,23 +91,18 @@ class Drawers:
             return Drawn(failed=f"{type(exc).__name__} {exc}")
         finally:
             if drawer is not None and not is_whole:
-                _kill(drawer.process)
+                await _killed(drawer.process)
         if answer is None:
-            _kill(drawer.process)
-            return Drawn(failed=f"its process ended with {await drawer.process.wait()}")
+            return Drawn(failed=f"its process ended with {await _killed(drawer.process)}")
         if is_whole:
             self._free.append(drawer)
         return answer
 
 
 async def _started(out: Path) -> Process:
-    arguments = ("-m", "analytics.dossier", "--out", str(out), "--serve")
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        stdin=PIPE,
-        stdout=PIPE,
-        limit=MAX_ANSWER,  # what it complains of is in our log
+    words = (sys.executable, "-m", "analytics.dossier", "--out", str(out), "--serve")
+    return await asyncio.create_subprocess_exec(  # what it complains of is in our log
+        *words, stdin=PIPE, stdout=PIPE, limit=MAX_ANSWER
     )
 
 
@@ -125,20 +120,25 @@ async def _answer(child: Process, record: Path) -> Drawn | None:
     return None if told is None else Drawn(tuple(told["files"]), told["failed"])
 
 
-def _kill(child: Process) -> None:
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            child.kill()
+async def _killed(child: Process) -> int:
+    """End a child at once, with its pipes; return what it ended with."""
+    with suppress(ProcessLookupError):
+        child.kill()
+    return await _gone(child)
 
 
 async def _end(child: Process) -> None:
     """Let a child end by itself, and end it when it does not."""
     try:
-        if child.stdin is not None:
-            child.stdin.close()
         async with asyncio.timeout(END_S):
-            await child.wait()
+            await _gone(child)
     except TimeoutError:
         pass
     finally:
-        _kill(child)
+        await _killed(child)
+
+
+async def _gone(child: Process) -> int:
+    """Close the pipes of a child that ends, and return what it ended with."""
+    await child.communicate()  # closes what it hears and reads what it still says: a wait alone leaves both open
+    return await child.wait()
