@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from analytics.believed import Believed
+from analytics.modes import Mode
 from analytics.readings import Layout, Readings
 from analytics.runtime.follow import RuntimeMemory, follow_runtime
 from analytics.runtime.rules import RuntimeRules
@@ -162,7 +163,9 @@ def cpu() -> Figure:
     believed = Believed(np.full(n, 0.8), np.full(n, 0.01), rng.uniform(0.8, 1.0, n), np.full(n, 0.02))
     quality = np.zeros(n, dtype=np.uint8)
     found = {}
-    for mode, amps, volts in (("discharge", 60.0, 1.95), ("float", 0.0, 2.27)):
+    loads: tuple[tuple[Mode, float, float], ...] = (("discharge", 60.0, 1.95), ("float", 0.0, 2.27))
+    for mode, amps, volts in loads:
+        modes = [mode] * s
         unit_v = volts + 0.01 * rng.standard_normal(n)
         scans = [
             Readings(
@@ -177,7 +180,7 @@ def cpu() -> Figure:
             memory = RuntimeMemory.empty(rules)
             began = time.process_time()
             for scan in scans:
-                memory, _ = follow_runtime(memory, scan, [mode] * s, believed, rules)  # type: ignore[list-item]
+                memory, _ = follow_runtime(memory, scan, modes, believed, rules)
             each_ms.append((time.process_time() - began) / len(scans) * 1e3)
         found[mode] = float(np.median(each_ms))
     note = f"CPU for 17 strings on battery at 1 Hz, judged after 2 % of what is left; in float {found['float']:.2f}"

@@ -240,10 +240,10 @@ def _judge(
 def _remembered(memory: RuntimeMemory, string: Places, ahead: Outlook, load: tuple[Floats, Floats]) -> RuntimeMemory:
     power_w, loaded_s = load
 
-    def put(values: NDArray[np.generic], new: NDArray[np.generic]) -> Floats:
+    def put[A: NDArray[np.generic]](values: A, new: NDArray[np.generic]) -> A:
         changed = values.copy()
         changed[string] = new
-        return changed  # type: ignore[return-value]
+        return changed
 
     expected_s = memory.expected_s[string]
     whole_s = np.where(np.isnan(expected_s), loaded_s + ahead.string_s, expected_s)
