@@ -100,10 +100,11 @@ def test_a_lithium_cell_and_a_12_v_block_travel_the_whole_way(tmp_path: Path, re
 WINDOW_S = 0.1  # real time: a module measures from the master's request on, which takes its way through the port
 NO_SCAN = {"quality": [Quality.BUS_ERROR]}
 LEADS_S = (8.0, 30.0)  # real time in which the suite comes up: as a rule, and on a machine with much else to do
-UNREAD_FRAC = 0.2  # of the scans: a machine that stalls for some milliseconds leaves values out, and says so
+UNREAD_FRAC = 0.02  # of the scans: a machine that stalls for some milliseconds leaves values out, and says so
+ATTEMPTS = 3  # what a longer stall left out is run through again; a value that is not true ends it at once
 # the block's voltage leaps 0.1 s (6 ms of real time) before the current does: a scan between the two sees a lone change
 MOST_DOUBTED = {"leaf": 0, "gel": 1}
-UNSEEN_FRAC = 0.3  # of the rows: the same stall, while a row was short
+UNSEEN_FRAC = 0.05  # of the rows: the same stall, while a row was short
 
 
 @dataclass(frozen=True)
@@ -253,25 +254,32 @@ def run_through(folder: Path, file: Followed, name: str, read) -> list[dict]:
     pytest.fail(f"the suite is not up within {LEADS_S[-1]} s")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "file"), [("leaf", leaf_followed()), ("gel", gel_followed())], ids=["leaf", "gel"])
 def test_measured_values_travel_as_bytes_from_twin_modules(tmp_path: Path, read, name: str, file: Followed):
-    stored = run_through(tmp_path, file, name, read)
-    scans = [(to_ms(datetime.fromisoformat(row["measured_at"])), row) for row in stored]
-    untrue = [row for at_ms, row in scans if not any(is_true(file, row, one) for one in possible(file, at_ms))]
-    assert not untrue, untrue
-    right = [any(is_whole(file, row, one) for one in possible(file, at_ms)) for at_ms, row in scans]
-    unread = [row for (_, row), is_right in zip(scans, right, strict=True) if not is_right]
+    for attempt in range(ATTEMPTS):
+        stored = run_through(tmp_path / str(attempt), file, name, read)
+        scans = [(to_ms(datetime.fromisoformat(row["measured_at"])), row) for row in stored]
+        untrue = [row for at_ms, row in scans if not any(is_true(file, row, one) for one in possible(file, at_ms))]
+        assert not untrue, untrue
+        assert sum(row["quality"] == Quality.IMPLAUSIBLE for row in stored) <= MOST_DOUBTED[name]
+        right = [any(is_whole(file, row, one) for one in possible(file, at_ms)) for at_ms, row in scans]
+        unread = [row for (_, row), is_right in zip(scans, right, strict=True) if not is_right]
+        read_ms = [at_ms for (at_ms, _), is_right in zip(scans, right, strict=True) if is_right]
+        wanted, unseen = seen_rows(file, read_ms)
+        if len(unread) <= UNREAD_FRAC * len(stored) and len(unseen) <= UNSEEN_FRAC * len(wanted):
+            break
     assert len(unread) <= UNREAD_FRAC * len(stored), unread
-    assert sum(row["quality"] == Quality.IMPLAUSIBLE for row in stored) <= MOST_DOUBTED[name]
-
-    window_ms = WINDOW_S * file.speed * 1000
-    read_ms = [at_ms for (at_ms, _), is_right in zip(scans, right, strict=True) if is_right]
-    wanted = rows_to_see(file)
-    unseen = [span for span in wanted if not any(span[0] <= at_ms <= span[1] - window_ms for at_ms in read_ms)]
-    assert len(wanted) == file.long_rows
     assert len(unseen) <= UNSEEN_FRAC * len(wanted), unseen
+    assert len(wanted) == file.long_rows
     assert any(row["quality"] == Quality.SILENT for row in stored)
     if name == "gel":
         assert {row["degc"] for row in stored} == {None, 23.19, 23.44}
         assert min(row["cell_v"] for row in stored if row["cell_v"] is not None) == 10.428
+
+
+def seen_rows(file: Followed, read_ms: list[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the times of the rows to see, and of those that no scan saw."""
+    window_ms = WINDOW_S * file.speed * 1000
+    wanted = rows_to_see(file)
+    return wanted, [span for span in wanted if not any(span[0] <= at_ms <= span[1] - window_ms for at_ms in read_ms)]
