@@ -1,9 +1,12 @@
 """What holds for every test: which real servers there are is said first; how long an example takes is not judged."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+import structlog
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.testing.influxd import find_influxd
 from cellkeeper.testing.real_brokers import real_brokers
@@ -27,6 +30,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((rank for folder, rank in ranks.items() if str(item.path).startswith(folder)), len(ranks))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Give logging back as it was: a command makes its process quiet, and here that is the process of all tests."""
+    before, handlers = structlog.get_config(), logging.root.handlers[:]
+    yield
+    structlog.configure(**before)
+    structlog.contextvars.clear_contextvars()
+    logging.root.handlers[:] = handlers
 
 
 def pytest_report_header() -> str:

@@ -1,13 +1,11 @@
 """`cellkeeper test` and `cellkeeper cells` against a real broker and running analytics, as a person types them."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from analytics.ledger import CellLedger, Described, Seat
 from analytics.ledger_file import FILE, write_ledger
 from cellkeeper.cli.main import main
@@ -62,18 +60,8 @@ class Gateway:
         self._client.loop_stop()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Give logging back as it was: a command makes its process quiet, and here that is the tests' own."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
-    yield
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
-    logging.root.handlers[:] = handlers
-
-
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, logs_as_before: None) -> Iterator[Suite]:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     folder = tmp_path_factory.mktemp("hands-on")
     with running_suite(folder, site_text(folder, 1, CELLS), "analytics") as running:
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import structlog
 from cellkeeper.cli.main import main
 from cellkeeper.cli.site_feed import kept_presence
 from cellkeeper.contract.channels import EVENT, SCAN
@@ -97,18 +95,8 @@ class Modules:
         return [event.text for event in self.events if event.kind == kind]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Give logging back as it was: a command makes its process quiet, and here that is the tests' own."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
-    yield
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
-    logging.root.handlers[:] = handlers
-
-
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, logs_as_before: None) -> Iterator[Suite]:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     folder = tmp_path_factory.mktemp("balance")
     (folder / "state" / "historian").mkdir(parents=True)
     fill(folder / "state" / "historian" / "history")

@@ -1,25 +1,12 @@
 """`cellkeeper modules` asks in the event time of the services: else a faster clock has every command expired."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from bus_gateway.hands_on.commands import modules
 from cellkeeper.runtime.wishing import NotThereError
 from cellkeeper.testing.suite import site_text
 from typer.testing import CliRunner
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Give logging back as it was: a command makes its process quiet, and here that is the tests' own."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
-    yield
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
-    logging.root.handlers[:] = handlers
 
 
 @pytest.mark.parametrize(
