@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from analytics.dossier.record_file import load_record
+from analytics.ledger_file import read_ledger
 from cellkeeper.contract.channels import COMMAND
 from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
@@ -147,10 +148,26 @@ async def test_nothing_is_confirmed_that_the_disk_does_not_take(broker, tmp_path
             (folder / name).mkdir()
             (folder / name / "in-the-way").touch()
         assert refusal(await room.ask("announce_test", **PLAN)) == "busy"
-        assert refusal(await room.ask("exchange_cells", string="s1", cell=1, other_cell=2)) == "out_of_range"
+        assert refusal(await room.ask("exchange_cells", string="s1", cell=1, other_cell=2)) == "busy"
         await room.scans(5, floating, 0.05)
         assert room.modes[-1]["mode"] == "float"
         assert room.analytics.book.ledger.present(("s1", 1)).cell == "s1/1/1"
+        assert not {"test.announced", "cell.moved"} & set(room.kinds()), "what was refused is not told as done"
+
+
+async def test_a_ledger_that_the_disk_did_not_take_is_written_when_it_does(broker, tmp_path):
+    async with running_room(tmp_path / "state", broker.port) as room:
+        path = tmp_path / "state/analytics/learned.cells.json"
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        (path / "in-the-way").touch()
+        for cell in range(1, 9):
+            room.module(f"M-{cell}00", cell)
+        await until(lambda: "cell.not_saved" in room.kinds(), "the trouble is told")
+        (path / "in-the-way").unlink()
+        path.rmdir()
+        await until(path.is_file, "it is written")
+        assert len(read_ledger(path).seats) == len(room.analytics.book.ledger.seats)
 
 
 async def test_modules_whose_addresses_change_places_take_their_cells_along(broker, tmp_path):

@@ -171,6 +171,7 @@ class Analytics:
         """Write down what was learned and told; False when the disk does not take it."""
         async with self._saving:
             self._save_soon = False
+            self.book.save()
             await asyncio.to_thread(self._write)
             self._tell_saved()
         return self._is_written

@@ -15,6 +15,7 @@ from cellkeeper.runtime.service import ServiceVoice
 
 from analytics.analytics import Analytics
 from analytics.announced import AnnouncedTests, Announcement, Ended
+from analytics.errors import NotKeptError
 
 NOT_SAVED: Final = "the disk does not take it, so it would be forgotten by a restart; make room"
 
@@ -92,7 +93,10 @@ class Requests:
         at_s = now_s if command.happened_at is None else to_ms(command.happened_at) / 1000.0
         if at_s > now_s:
             return Refused(reason="out_of_range", detail="happened_at lies ahead")
-        refused = book.exchange(one, other, at_s, by)
+        try:
+            refused = book.exchange(one, other, at_s, by)
+        except NotKeptError:
+            return Refused(reason="busy", detail=NOT_SAVED)
         if refused is not None:
             return Refused(reason="out_of_range", detail=refused.text)
         self.analytics.follow_cells()

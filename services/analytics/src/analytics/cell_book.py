@@ -17,7 +17,7 @@ from cellkeeper.runtime.service import ServiceVoice
 from cellkeeper.runtime.session import Incoming
 
 from analytics.cells import said_of
-from analytics.errors import MemoryUnreadableError
+from analytics.errors import MemoryUnreadableError, NotKeptError
 from analytics.ledger import CellLedger, Change, Place, Seat
 from analytics.ledger_file import read_ledger, write_ledger
 
@@ -107,17 +107,25 @@ class CellBook:
         return self._be(*self.ledger.see(heard, now_s, is_settled=is_settled))
 
     def exchange(self, one: Place, other: Place, at_s: float, by: str) -> Change | None:
-        """Take that two cells changed places; return why not, None when it is in the ledger and on disk."""
+        """Take that two cells changed places; return why not, None when it is on disk and in the ledger.
+
+        Raises:
+            NotKeptError: the disk does not take it.
+        """
         moved = self.ledger.move({one: other, other: one}, at_s, f"exchanged, as {by} told")
         if isinstance(moved, Change):
             return moved
-        before = self.ledger
+        if not write_ledger(self.path, moved):
+            raise NotKeptError(f"{self.path} cannot be written; make room")
+        self.ledger, self._is_saved = moved, True
         text = f"cell {one[1]} of {one[0]} and cell {other[1]} of {other[0]} changed places, as {by} told"
-        self._be(moved, (Change("moved", one, text),))
-        if self._is_saved:
-            return None
-        self.ledger = before
-        return Change("refused", one, f"{self.path} cannot be written; make room")
+        self._tell(Change("moved", one, text))
+        return None
+
+    def save(self) -> None:
+        """Write what the disk did not take when it changed."""
+        if not self._is_saved:
+            self._is_saved = write_ledger(self.path, self.ledger)
 
     def _be(self, ledger: CellLedger, changes: tuple[Change, ...]) -> bool:
         """Take a ledger, write it and tell what changed; True when a cell is elsewhere or another one now."""

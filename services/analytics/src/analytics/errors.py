@@ -9,5 +9,9 @@ class MemoryUnreadableError(AnalyticsError):
     """Begin anew: what was remembered cannot be used."""
 
 
+class NotKeptError(AnalyticsError):
+    """Refuse it, nothing has changed: the disk does not take it, so a restart would forget it."""
+
+
 class DossierFailedError(AnalyticsError):
     """Tell it, and try again later: the paper of a discharge could not be made."""
