@@ -18,7 +18,10 @@ import dashboards  # noqa: F401  # before pytest takes the folder of that name f
 settings.register_profile("cellkeeper", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("cellkeeper")
 
-LONG: Final = ("tests/stack", "tests/system", "tests/safety", "dashboards", "tests/security")
+LONG: Final = (
+    "services/balancer/tests/test_invariants.py", "tests/stack", "tests/system", "tests/safety",
+    "services/historian/tests/test_backup_days.py", "dashboards", "tests/security",
+)  # fmt: skip
 
 
 @pytest.hookimpl(trylast=True)
