@@ -36,13 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Give logging back as it was: a command makes its process quiet, and here that is the process of all tests."""
-    before, handlers = structlog.get_config(), logging.root.handlers[:]
+def untouched_logs() -> Iterator[None]:
+    """Begin and end with logging untouched: a command makes its process quiet, and here that is all tests' process."""
+    handlers = logging.root.handlers[:]
+    _reset_logs()
     yield
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
+    _reset_logs()
     logging.root.handlers[:] = handlers
+
+
+def _reset_logs() -> None:
+    structlog.reset_defaults()  # not what the test found: a fixture of its module may have made the process quiet
+    structlog.contextvars.clear_contextvars()
 
 
 def pytest_report_header() -> str:

@@ -49,7 +49,7 @@ def test_a_database_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, rea
     with running_suite(tmp_path / "site", site_text(tmp_path / "site", 2, 12, scan_s=0.2)) as suite:
         start_with_influx(suite, influxd, tmp_path / "secrets")
         reader = read(suite.broker.port)
-        reader.wait(lambda r: r.bodies("string/s2/stored"), "the first receipt")
+        reader.wait(lambda r: r.bodies("string/s1/stored") and r.bodies("string/s2/stored"), "receipts of both")
         influxd.kill()
         reader.wait(lambda r: r.last("service/historian")["state"] == "degraded", "a historian that says so")
         assert "InfluxDB" in reader.last("service/historian")["why"]
@@ -85,7 +85,7 @@ def test_an_hour_without_a_database_at_4096_cells(tmp_path: Path, read, influxd:
     with running_suite(tmp_path / "site", site_text(tmp_path / "site", 16, 256)) as suite:
         start_with_influx(suite, influxd, tmp_path / "secrets")
         reader = read(suite.broker.port, keep=1)
-        reader.wait(lambda r: r.bodies("string/s16/stored"), "the first receipt")
+        reader.wait(lambda r: all(r.bodies(f"string/{string}/stored") for string in strings), "the first receipts")
         influxd.kill()
         before, before_kb = newest_seq(reader, "s1")[1], memory_kb(suite.pid("historian"))
         time.sleep(away_s)

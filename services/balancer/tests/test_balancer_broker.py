@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from balancer.dispatch import REFUSED_WAIT_S
 from cellkeeper.contract.channels import COMMAND, MODE
 from cellkeeper.contract.commands import ForceBleed, PauseBalance, ResumeBalance, SpareNewBattery
 from cellkeeper.contract.moment import from_ms
@@ -75,9 +76,11 @@ async def test_a_gateway_that_refuses_is_told_once_and_asked_again_later(broker,
         room.answer = lambda _command: Refused(reason="state_unknown", detail="no fresh scan")
         await bleeding(room)
         await until(lambda: room.balancer.counters.refused == 1, "the refusal")
-        await room.scans(UNEVEN, 25)
+        left_s = int(room.balancer.loops["s1"].sent.wait_until_s - room.clock.now_ms() / 1000.0)
+        assert REFUSED_WAIT_S - 10 < left_s <= REFUSED_WAIT_S
+        await room.scans(UNEVEN, left_s - 2)
         assert len(room.commands) == 1, "not hammered"
-        await room.scans(UNEVEN, 10)
+        await room.scans(UNEVEN, 4)
         await until(lambda: len(room.commands) == 2, "asked again")
         await until(lambda: room.states[-1]["inhibit"] == "refused", "the refusal shows")
         refused = [event for event in room.events if event["kind"] == "balance.refused"]
