@@ -38,16 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def untouched_logs() -> Iterator[None]:
     """Begin and end with logging untouched: a command makes its process quiet, and here that is all tests' process."""
-    handlers = logging.root.handlers[:]
     _reset_logs()
     yield
     _reset_logs()
-    logging.root.handlers[:] = handlers
 
 
 def _reset_logs() -> None:
-    structlog.reset_defaults()  # not what the test found: a fixture of its module may have made the process quiet
+    """Set defaults, not what the test found: a fixture of its module may have made the process quiet before."""
+    structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+    # What `basicConfig` added writes to a stream that ends with the test; handlers of pytest are of other types.
+    logging.root.handlers[:] = [each for each in logging.root.handlers if type(each) is not logging.StreamHandler]
 
 
 def pytest_report_header() -> str:
