@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 from cellkeeper.runtime.refusals import RefusalLog
-from cellkeeper.testing.patience import until
+from cellkeeper.testing.patience import PATIENCE_S, until
 
 BURST = 5000
 
@@ -38,7 +38,7 @@ async def test_a_burst_is_two_lines_and_the_next_one_is_told_at_once():
 async def test_a_lasting_flood_is_summed_up_again_and_again():
     refusals = RefusalLog(summary_s=0.02)
     with structlog.testing.capture_logs() as told:
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(PATIENCE_S):
             while len(told) < 4:
                 refusals.add("t", "w")
                 await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from cellkeeper.runtime.backoff import retry_delays_s
 from cellkeeper.runtime.clock import ScaledClock, SystemClock, clock_from
 from cellkeeper.runtime.mailbox import LatestPerKey, Mailbox
 from cellkeeper.testing.clock import ManualClock
+from cellkeeper.testing.patience import PATIENCE_S
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +47,7 @@ async def test_a_mailbox_never_exceeds_its_limit_and_keeps_order(steps: list[int
 
 async def test_a_mailbox_wakes_whoever_waits():
     box: Mailbox[str] = Mailbox(2)
-    async with asyncio.timeout(5.0), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(box.take_all())
         await asyncio.sleep(0)
         box.put("a")
@@ -93,7 +94,7 @@ async def test_sleepers_of_a_manual_clock_wake_in_order():
         await clock.sleep(event_s)
         woken.append(name)
 
-    async with asyncio.timeout(5.0), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for name, event_s in (("late", 3.0), ("early", 1.0), ("never", 9.0)):
             tasks.create_task(sleeper(name, event_s))
         await asyncio.sleep(0)

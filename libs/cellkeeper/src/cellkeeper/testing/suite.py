@@ -75,12 +75,12 @@ class Suite:
                 process.wait()
                 raise SuiteError(f"{service} did not stop within {PATIENCE_S} s\n{self.last_words()}") from exc
 
-    def exit_code(self, service: str, deadline_s: float) -> int:
+    def exit_code(self, service: str) -> int:
         """Wait until a service ends by itself and return its exit code."""
         try:
-            return self._running.pop(service).wait(deadline_s)
+            return self._running.pop(service).wait(PATIENCE_S)
         except subprocess.TimeoutExpired as exc:
-            raise SuiteError(f"{service} still runs after {deadline_s} s\n{self.last_words()}") from exc
+            raise SuiteError(f"{service} still runs after {PATIENCE_S} s\n{self.last_words()}") from exc
 
     def pid(self, service: str) -> int:
         """Return a service's process id."""
