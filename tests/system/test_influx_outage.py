@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cellkeeper.testing.influxd import Influxd, missing_influxd, running_influxd
+from cellkeeper.testing.machine import peak_memory_kb
 from cellkeeper.testing.suite import Suite, running_suite, site_text
 
 from .test_nothing_lost import assert_all_once, is_stored, newest_seq
@@ -87,9 +88,9 @@ def test_an_hour_without_a_database_at_4096_cells(tmp_path: Path, read, influxd:
         reader = read(suite.broker.port, keep=1)
         reader.wait(lambda r: all(r.bodies(f"string/{string}/stored") for string in strings), "the first receipts")
         influxd.kill()
-        before, before_kb = newest_seq(reader, "s1")[1], memory_kb(suite.pid("historian"))
+        before, before_kb = newest_seq(reader, "s1")[1], peak_memory_kb(suite.pid("historian"))
         time.sleep(away_s)
-        most_kb = memory_kb(suite.pid("historian"))
+        most_kb = peak_memory_kb(suite.pid("historian"))
         influxd.start()
         stands = {string: newest_seq(reader, string) for string in strings}
         assert stands["s1"][1] > before + 0.9 * away_s, "the room was read on"
@@ -97,7 +98,7 @@ def test_an_hour_without_a_database_at_4096_cells(tmp_path: Path, read, influxd:
         for string, (stream, seq) in stands.items():
             reader.wait(lambda r, key=(string, stream, seq): is_stored(r, *key), f"all of {string}", away_s + 300.0)
         print(f"caught up in {time.monotonic() - begin_s:.0f} s; {before_kb >> 10} to {most_kb >> 10} MB, with them "
-              f"{memory_kb(suite.pid('historian')) >> 10} MB")  # fmt: skip
+              f"{peak_memory_kb(suite.pid('historian')) >> 10} MB")  # fmt: skip
         for string, (_, seq) in stands.items():
             asked = "start=2020-01-01T00:00:00Z&end=2099-01-01T00:00:00Z"
             seqs = suite.ask(f"strings/{string}/string?{asked}")["columns"]["seq"]
@@ -105,11 +106,5 @@ def test_an_hour_without_a_database_at_4096_cells(tmp_path: Path, read, influxd:
             assert len(seqs) >= seq
             good = suite.ask(f"strings/{string}/cells/256?tier=full&points=20000&{asked}")["columns"]["n_good"]
             assert sum(good) >= seq
-        assert memory_kb(suite.pid("historian")) < before_kb + 300_000
+        assert peak_memory_kb(suite.pid("historian")) < before_kb + 300_000
         assert_one_outage(suite)
-
-
-def memory_kb(pid: int) -> int:
-    """Return the most that a process ever had."""
-    status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))

@@ -1,7 +1,6 @@
 """`cellkeeper test` and `cellkeeper cells` against a real broker and running analytics, as a person types them."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,14 +9,13 @@ from analytics.ledger import CellLedger, Described, Seat
 from analytics.ledger_file import FILE, write_ledger
 from cellkeeper.cli.main import main
 from cellkeeper.cli.site_feed import kept_presence
-from cellkeeper.contract.channels import MODULE, SCAN
+from cellkeeper.contract.channels import MODULE
 from cellkeeper.contract.moment import from_ms
-from cellkeeper.contract.scan_columns import encode_scan
 from cellkeeper.contract.telemetry import ModuleState
 from cellkeeper.contract.wire import encode
 from cellkeeper.runtime.address import BrokerAddress
 from cellkeeper.runtime.clock import SystemClock
-from cellkeeper.testing.builders import scan_of
+from cellkeeper.testing.floating_string import floating_string
 from cellkeeper.testing.suite import Suite, running_suite, site_text
 from paho.mqtt import client as mqtt
 
@@ -27,37 +25,12 @@ NOW_S = 1_795_237_200.0
 type Run = Callable[..., tuple[int, str, str]]
 
 
-class Gateway:
-    """Publishes a scan of a floating string twice a second, and modules when it is told to."""
-
-    def __init__(self, port: int) -> None:
-        self._end = threading.Event()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        seq = 0
-        while not self._end.wait(0.5):
-            seq += 1
-            scan = scan_of(CELLS, seq, measured_ms=SystemClock().now_ms(), stream="11fe")
-            self._client.publish(SCAN.topic(site="hh1", string="s1"), encode_scan(scan), qos=1)
-
-    def module(self, serial: str, cell: int) -> None:
-        told = ModuleState(
-            serial=serial, at=from_ms(SystemClock().now_ms()), type="c44", hardware="1", firmware="1.0.0", bus="b1",
-            address=cell, string="s1", cell=cell, led="off", fuse_open=False, disconnected=False, resets=0,
-            silent=False,
-        )  # fmt: skip
-        self._client.publish(MODULE.topic(site="hh1", serial=serial), encode(told), qos=1, retain=True)
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-        self._client.disconnect()
-        self._client.loop_stop()
+def show_module(link: mqtt.Client, serial: str, cell: int) -> None:
+    told = ModuleState(
+        serial=serial, at=from_ms(SystemClock().now_ms()), type="c44", hardware="1", firmware="1.0.0", bus="b1",
+        address=cell, string="s1", cell=cell, led="off", fuse_open=False, disconnected=False, resets=0, silent=False,
+    )  # fmt: skip
+    link.publish(MODULE.topic(site="hh1", serial=serial), encode(told), qos=1, retain=True)
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +47,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 @pytest.fixture(scope="module")
-def gateway(suite: Suite) -> Iterator[Gateway]:
-    told = Gateway(suite.broker.port)
-    yield told
-    told.close()
+def gateway(suite: Suite) -> Iterator[mqtt.Client]:
+    with floating_string(suite.broker.port, CELLS) as link:
+        yield link
 
 
 @pytest.fixture
@@ -94,7 +66,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture
-def run(suite: Suite, gateway: Gateway, typed: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(suite: Suite, gateway: mqtt.Client, typed: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("CELLKEEPER_SITE_FILE", str(suite.site_file))
     monkeypatch.setenv("CELLKEEPER_MQTT_PORT", str(suite.broker.port))
     monkeypatch.setenv("CELLKEEPER_STATE_DIR", str(suite.folder / "state"))
@@ -140,13 +112,13 @@ def test_what_is_typed_wrong_asks_nobody(run: Run, words: tuple[str, ...]):
     assert run(*words)[0] == 2
 
 
-def test_cells_follow_their_modules_and_a_person_sees_and_corrects_it(suite: Suite, gateway: Gateway, run: Run):
+def test_cells_follow_their_modules_and_a_person_sees_and_corrects_it(suite: Suite, gateway: mqtt.Client, run: Run):
     for cell in range(1, CELLS + 1):
-        gateway.module(f"M-{cell}00", cell)
+        show_module(gateway, f"M-{cell}00", cell)
     until(suite, run, ("cells", "history", "s1", "2"), "module heard there last: M-200")
     assert "every one of 8 positions has had one cell only" in run("cells", "list")[1]
-    gateway.module("M-200", 5)
-    gateway.module("M-500", 2)
+    show_module(gateway, "M-200", 5)
+    show_module(gateway, "M-500", 2)
     shown = until(suite, run, ("cells", "history", "s1", "2"), "at s1 2 now: s1/5/1")
     assert "the addresses of their modules changed places" in shown
     assert "s1/2/1" in run("cells", "history", "s1", "5")[1]

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,15 +10,14 @@ import numpy as np
 import pytest
 from cellkeeper.cli.main import main
 from cellkeeper.cli.site_feed import kept_presence
-from cellkeeper.contract.channels import EVENT, SCAN
+from cellkeeper.contract.channels import EVENT
 from cellkeeper.contract.moment import format_ms, from_ms
 from cellkeeper.contract.notices import Event
-from cellkeeper.contract.scan_columns import encode_scan
 from cellkeeper.contract.wire import decode
 from cellkeeper.runtime.address import BrokerAddress
 from cellkeeper.runtime.broker import free_port
-from cellkeeper.runtime.clock import SystemClock
 from cellkeeper.testing.builders import START_MS, balance_of, scan_of
+from cellkeeper.testing.floating_string import floating_string
 from cellkeeper.testing.suite import Suite, running_suite, site_text
 from historian.stores.embedded.options import EmbeddedOptions
 from historian.stores.embedded.store import EmbeddedStore
@@ -64,32 +62,13 @@ def fill(folder: Path) -> None:
     store.close()
 
 
-class Modules:
-    """Publishes a scan of a floating string each second, as a gateway does, and remembers events."""
+class LogBook:
+    """Remembers the events of the site."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, link: mqtt.Client) -> None:
         self.events: list[Event] = []
-        self._end = threading.Event()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.on_message = lambda *told: self.events.append(decode(Event, told[2].payload))
-        self._client.on_connect = lambda client, *_: client.subscribe(EVENT.filter(site="hh1"), 1)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        seq = 0
-        while not self._end.wait(0.5):
-            seq += 1
-            scan = scan_of(CELLS, seq, measured_ms=SystemClock().now_ms(), stream="11fe")
-            self._client.publish(SCAN.topic(site="hh1", string="s1"), encode_scan(scan), qos=1)
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-        self._client.disconnect()
-        self._client.loop_stop()
+        link.on_message = lambda *told: self.events.append(decode(Event, told[2].payload))
+        link.subscribe(EVENT.filter(site="hh1"), 1)
 
     def said(self, kind: str) -> list[str]:
         return [event.text for event in self.events if event.kind == kind]
@@ -122,10 +101,10 @@ def answers(suite: Suite) -> bool:
 
 
 @pytest.fixture(scope="module")
-def modules(suite: Suite) -> Iterator[Modules]:
-    told = Modules(suite.broker.port)
-    yield told
-    told.close()
+def book(suite: Suite) -> Iterator[LogBook]:
+    """What is told while a string floats."""
+    with floating_string(suite.broker.port, CELLS) as link:
+        yield LogBook(link)
 
 
 @pytest.fixture
@@ -153,9 +132,7 @@ def until(suite: Suite, run: Run, words: tuple[str, ...], holds: Callable[[str],
     return found[-1]
 
 
-def test_the_status_tells_each_string_and_fails_for_one_of_which_nobody_speaks(
-    suite: Suite, modules: Modules, run: Run
-):
+def test_the_status_tells_each_string_and_fails_for_one_of_which_nobody_speaks(suite: Suite, book: LogBook, run: Run):
     shown = until(suite, run, ("status",), lambda out: f"/{CELLS}" in out, "a state of s1")
     assert "s2" in shown
     assert "silent" in shown
@@ -164,27 +141,27 @@ def test_the_status_tells_each_string_and_fails_for_one_of_which_nobody_speaks(
     assert "nobody speaks of s2" in err
 
 
-def test_a_pause_is_seen_and_resumed(suite: Suite, modules: Modules, run: Run):
+def test_a_pause_is_seen_and_resumed(suite: Suite, book: LogBook, run: Run):
     code, out, _ = run("pause", "s1", "--for", "8h", "--reason", "acceptance test of the room")
     assert (code, "pauses until" in out) == (0, True)
     until(suite, run, ("status",), lambda out: "s1: nothing is bled: paused until" in out, "the pause in the status")
     assert run("resume", "s1")[0] == 0
     until(suite, run, ("status",), lambda out: "paused" not in out, "no pause any more")
-    suite.wait_until(lambda: len(modules.said("balance.asked")) >= 2, "both in the log book")
-    assert any("acceptance test of the room" in text for text in modules.said("balance.asked"))
+    suite.wait_until(lambda: len(book.said("balance.asked")) >= 2, "both in the log book")
+    assert any("acceptance test of the room" in text for text in book.said("balance.asked"))
 
 
-def test_forced_bleeds_and_new_batteries_are_taken(suite: Suite, modules: Modules, run: Run):
+def test_forced_bleeds_and_new_batteries_are_taken(suite: Suite, book: LogBook, run: Run):
     code, out, _ = run("force", "s1", "--cell", "2", "--cell", "5", "--duty", "0.4", "--for", "30min")
     assert (code, "cells 2, 5 of s1 bleed with 0.4" in out) == (0, True)
     code, out, _ = run("new-battery", "s1", "--cell", "7", "--for", "2w")
     assert (code, "cells 7 of s1 are left alone until" in out) == (0, True)
     code, out, _ = run("new-battery", "s1", "--until", "2001-01-01T00:00:00Z")
     assert code == 2
-    suite.wait_until(lambda: any("cells 2, 5 of s1" in text for text in modules.said("balance.asked")), "an event")
+    suite.wait_until(lambda: any("cells 2, 5 of s1" in text for text in book.said("balance.asked")), "an event")
 
 
-def test_what_the_balancer_refuses_is_a_failure(run: Run, modules: Modules):
+def test_what_the_balancer_refuses_is_a_failure(run: Run, book: LogBook):
     code, _, err = run("pause", "s1", "--for", "60w", "--reason", "too long")
     assert code == 1
     assert "refused (out_of_range)" in err
@@ -249,7 +226,7 @@ def test_without_a_broker_commands_say_so(run: Run, monkeypatch: pytest.MonkeyPa
         assert (code, "no broker on" in err) == (1, True)
 
 
-def test_without_a_balancer_a_wish_says_so(suite: Suite, run: Run, modules: Modules):
+def test_without_a_balancer_a_wish_says_so(suite: Suite, run: Run, book: LogBook):
     suite.kill("balancer")
     try:
         suite.wait_until(lambda: run("resume", "s1")[0] == 1, "the last will")

@@ -1,36 +1,32 @@
 """A disk that is full while journalling: clear events, no corruption, everything caught up when there is room."""
 
 import resource
-import subprocess
 
 import pytest
 from bus_gateway.journal.format import read_segment
 from cellkeeper.contract.scan_columns import decode_scan
+from cellkeeper.testing.machine import small_disk
 from journal_room import draft, everything, keeper_in
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_room(tmp_path):
     """A file system of 1 MB, or a file-size limit where mounting is not allowed; yields (folder, make_room)."""
     folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False, capture_output=True
-    )
-    if mounted.returncode == 0:
-        ballast = folder / "ballast"
-        ballast.write_bytes(b"x" * 700_000)
-        yield folder, ballast.unlink
-        subprocess.run(["umount", str(folder)], check=True)
-        return
+    with small_disk(folder, "1m") as is_mounted:
+        if is_mounted:
+            ballast = folder / "ballast"
+            ballast.write_bytes(b"x" * 700_000)
+            yield folder, ballast.unlink
+            return
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, before[1]))
     yield folder, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def test_scans_go_on_in_memory_and_to_disk_when_there_is_room(small_disk):
-    folder, make_room = small_disk
+async def test_scans_go_on_in_memory_and_to_disk_when_there_is_room(small_room):
+    folder, make_room = small_room
     now_s = 0.0
     keeper, kept, said = keeper_in(folder / "journal", now_s=lambda: now_s, memory_bytes=10_000_000)
     await keeper.open()

@@ -2,13 +2,12 @@
 
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cellkeeper.testing.builders import scan_of
+from cellkeeper.testing.machine import small_disk
 from historian.errors import StoreFullError
 from historian.stores.embedded import journal, part_writer
 from historian.stores.embedded.options import EmbeddedOptions
@@ -20,17 +19,12 @@ OPTIONS = EmbeddedOptions(reserve_bytes=0, scans_per_journal=30)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB, where the test may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("this machine does not let tests mount")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def room(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    with small_disk(tmp_path / "small", "3m") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let tests mount")
+        yield tmp_path / "small"
 
 
 def batch(*seqs: int) -> WriteBatch:
@@ -60,9 +54,9 @@ def fill_up(store: EmbeddedStore) -> int:
     raise AssertionError("the disk never filled up")
 
 
-def test_a_small_disk_fills_up_and_is_emptied(small_disk: Path):
-    store = EmbeddedStore(small_disk / "history", "hh1", OPTIONS)
-    ballast = small_disk / "ballast"
+def test_a_small_disk_fills_up_and_is_emptied(room: Path):
+    store = EmbeddedStore(room / "history", "hh1", OPTIONS)
+    ballast = room / "ballast"
     store.write(batch(1))
     ballast.write_bytes(bytes(2_000_000))
     written = fill_up(store)
@@ -73,7 +67,7 @@ def test_a_small_disk_fills_up_and_is_emptied(small_disk: Path):
     while store.upkeep().more:
         pass
     store.close()
-    store = EmbeddedStore(small_disk / "history", "hh1", OPTIONS)
+    store = EmbeddedStore(room / "history", "hh1", OPTIONS)
     assert seqs(store) == list(range(1, written + 20))
     store.close()
 

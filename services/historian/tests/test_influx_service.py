@@ -3,7 +3,6 @@
 The sender is `test_service.Gateway`: it keeps what is not receipted, as the contract asks of a gateway.
 """
 
-import os
 import shutil
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from cellkeeper.contract.wire import encode
 from cellkeeper.runtime.broker import Broker, free_port, running_broker
 from cellkeeper.testing.builders import START_MS
 from cellkeeper.testing.influxd import Influxd, missing_influxd
+from cellkeeper.testing.machine import peak_memory_kb, small_disk
 from historian.recorder import BOX_LIMIT
 from historian.stores.influx.provision import plan_for, provision
 from historian.stores.influx.server import Target
@@ -147,7 +147,7 @@ def test_an_absence_is_bounded_in_memory_and_caught_up_in_order(site: Site, brok
     site.begin()
     gateway.live(10)
     site.wait(gateway.all_receipted, "receipts", gateway.backfill)
-    before_kb = memory_kb(site.service)
+    before_kb = peak_memory_kb(site.service.process.pid)
     site.influxd.kill()
     gateway.live(ABSENCE)
     site.wait(lambda: figure(site.service, "refused_by_box") > 0, "a full box")
@@ -155,7 +155,7 @@ def test_an_absence_is_bounded_in_memory_and_caught_up_in_order(site: Site, brok
     assert max(gateway.receipts.values()) < gateway.given
     site.influxd.start()
     site.assert_everything_is_stored_once()
-    assert memory_kb(site.service) - before_kb < 200_000
+    assert peak_memory_kb(site.service.process.pid) - before_kb < 200_000
     assert site.told() == ["store.failed", "store.writing_again"]
 
 
@@ -164,25 +164,13 @@ def figure(service: Service, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"cellkeeper_historian_{name} "))
 
 
-def memory_kb(service: Service) -> int:
-    """Return the most that the process ever had."""
-    assert service.process is not None
-    status = Path(f"/proc/{service.process.pid}/status").read_text("utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 96 MB, where the test may mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("this machine does not let tests mount")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def room(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 96 MB."""
+    with small_disk(tmp_path / "small", "96m") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let tests mount")
+        yield tmp_path / "small"
 
 
 def healthy() -> bool:
@@ -199,25 +187,25 @@ def fill(path: Path) -> None:
 
 
 def test_a_full_disk_ends_and_what_it_wedged_is_started_again_without_loss(
-    small_disk: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+    room: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ):
     influxd, gateway = site.influxd, site.gateway
-    influxd.folder, influxd.wrapper = small_disk / "server", ("/bin/bash", str(WATCHED), "run", str(small_disk))
+    influxd.folder, influxd.wrapper = room / "server", ("/bin/bash", str(WATCHED), "run", str(room))
     told = {"INFLUX_PORT": influxd.port, "WATCH_EVERY_S": 1.5, "WATCH_LOOKS": 3, "WATCH_ROOM_KB": 16_384}
-    for name, value in (told | {"WATCH_VERDICT": small_disk.parent / "refuses"}).items():
+    for name, value in (told | {"WATCH_VERDICT": room.parent / "refuses"}).items():
         monkeypatch.setenv(f"CELLKEEPER_{name}", str(value))
     site.begin()
     gateway.live(20)
     site.wait(gateway.all_receipted, "receipts", gateway.backfill)
     assert healthy()
-    fill(small_disk / "ballast")
+    fill(room / "ballast")
     gateway.live(20)
     site.wait(lambda: "store.full" in gateway.events, "a full disk that is told")
     site.wait(lambda: not healthy(), "a health check that notices")
     assert not influxd.has_ended(), "a restart helps nobody while there is no room"
     stored = dict(gateway.receipts)
     gateway.live(20)
-    (small_disk / "ballast").unlink()
+    (room / "ballast").unlink()
     site.wait(influxd.has_ended, "a wedged server that is ended")
     assert gateway.receipts == stored, "it was wedged: there was room, and no row was taken"
     influxd.start()  # as the engine or systemd does
