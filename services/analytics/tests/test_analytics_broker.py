@@ -183,6 +183,12 @@ async def test_a_string_that_falls_silent_is_unknown_and_the_service_says_so(bro
         await until(lambda: room.modes[-1]["string"] == "s1" and room.modes[-1]["mode"] == "unknown", "s1 too")
 
 
+async def test_a_room_without_any_scan_yet_is_told(broker, tmp_path):
+    async with running_room(tmp_path, broker.port, "s1", "s2") as room:
+        await room.clock.advance(3.0)
+        await until(lambda: room.presences and room.presences[-1]["why"] == "no fresh scan of s1, s2", "degraded")
+
+
 async def test_a_broker_that_comes_back_empty_gets_everything_again(broker, tmp_path):
     async with running_room(tmp_path / "state", broker.port) as room:
         await room.scans(15, floating, 0.05)

@@ -270,7 +270,7 @@ class Analytics:
         limit_s = STALE_S + self.site.site.scan_s
         if self.newest is None or self.clock.monotonic_s() - self._heard_s > limit_s:
             return list(strings)
-        fresh_from_s = float(np.nanmax(self.newest.at_s)) - limit_s
+        fresh_from_s = float(np.fmax.reduce(self.newest.at_s)) - limit_s  # NaN while no string has a scan
         return [each for each, at_s in zip(strings, self.newest.at_s.tolist(), strict=True) if not at_s >= fresh_from_s]
 
     def _write(self) -> None:
