@@ -8,22 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
-from cellkeeper.cli.demo import Troubles, demo, make_clock, remember_clock, status_line
+from cellkeeper.cli.demo import demo, make_clock, remember_clock
 from cellkeeper.cli.demo_room import DemoSettings, settings_from_environment, site_toml
 from cellkeeper.cli.demo_scenario import refuse_unknown_scenario, shipped_scenarios
 from cellkeeper.cli.main import main
-from cellkeeper.cli.site_view import SiteView
 from cellkeeper.cli.suite_plan import SuiteSettings, http_ports, instances, metrics_pages, service_plans
 from cellkeeper.cli.suite_run import is_open
-from cellkeeper.contract.channels import SCAN
-from cellkeeper.contract.notices import Presence
-from cellkeeper.contract.scan_columns import encode_scan
 from cellkeeper.contract.site_file import parse_site
 from cellkeeper.runtime.broker import free_port
 from cellkeeper.runtime.clock import ScaledClock, SystemClock
 from cellkeeper.runtime.errors import StartRefusedError
 from cellkeeper.runtime.service import only_instance
-from cellkeeper.testing.builders import scan_of
 from cellkeeper.testing.patience import PATIENCE_S, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,13 +128,6 @@ def test_event_time_goes_on_where_the_last_demo_stopped(tmp_path: Path):
     assert isinstance(make_clock(file, 1.0), SystemClock)
 
 
-def test_the_status_line_says_what_matters():
-    view = SiteView("demo")
-    assert "0/0 cells good" in status_line(view, 1.0)
-    view.take(SCAN.topic(site="demo", string="s1"), encode_scan(scan_of(4, site="demo")), 1.0)
-    assert "4/4 cells good (100.0 %)" in status_line(view, 1.5)
-
-
 def test_a_persons_scenario_is_judged_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -169,21 +157,6 @@ def test_a_second_demo_in_the_same_folder_names_demo_dir(tmp_path: Path, monkeyp
     monkeypatch.setenv("DEMO_DIR", str(tmp_path))
     with only_instance(tmp_path, "demo"), pytest.raises(StartRefusedError, match=rf"process {os.getpid()}.*DEMO_DIR"):
         demo()
-
-
-def test_what_hinders_a_service_is_told_once_when_it_lasts():
-    view, troubles = SiteView("demo"), Troubles()
-    full = {"service": "historian", "state": "degraded", "why": "disk full", "at": "2026-01-01T00:00:00.000Z"}
-    view.services["historian"] = Presence.model_validate(full | {"version": "1"})
-    assert [troubles.new(view, now_s) for now_s in (1.0, 3.0, 4.5, 5.0)] == [
-        [],
-        [],
-        ["historian degraded: disk full"],
-        [],
-    ]
-    assert "[historian degraded: disk full]" in status_line(view, 5.0)
-    view.services.clear()
-    assert troubles.new(view, 6.0) == []
 
 
 STAND_IN = """

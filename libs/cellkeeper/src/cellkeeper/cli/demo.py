@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
 
 import typer
 
 from cellkeeper.cli.children import LineSink, Supervisor
-from cellkeeper.cli.demo_room import BAUD, SITE_ID, DemoSettings, settings_from_environment, site_toml
+from cellkeeper.cli.demo_room import SITE_ID, DemoPlace, DemoSettings, settings_from_environment, site_toml
 from cellkeeper.cli.demo_scenario import refuse_unknown_scenario, refuse_wrong_scenario
+from cellkeeper.cli.demo_telling import LogBook, Troubles, status_line, where_to_look
 from cellkeeper.cli.site_feed import feeding
 from cellkeeper.cli.site_view import SiteView
 from cellkeeper.cli.suite_plan import (
@@ -24,11 +22,9 @@ from cellkeeper.cli.suite_plan import (
     http_ports,
     installed_services,
     instances,
-    metrics_pages,
     service_plans,
 )
 from cellkeeper.cli.suite_run import running, stop_on_signals
-from cellkeeper.contract.notices import Presence
 from cellkeeper.contract.site_file import parse_site
 from cellkeeper.runtime.broker import free_port
 from cellkeeper.runtime.clock import Clock, ScaledClock, SystemClock
@@ -38,25 +34,10 @@ from cellkeeper.runtime.service import only_instance
 READY_DEADLINE_S: Final = 90.0  # twin, gateway and historian of 4096 cells are up in under 20 on two cores
 STATUS_EVERY_S: Final = 5.0
 POLL_S: Final = 0.2
-TROUBLE_LASTS_S: Final = 3.0  # a gateway that waits for the twin is degraded for a moment
 STORES: Final = "historian "
 HTTP_PORT: Final = 8420
 MAX_LOG_BYTES: Final = 20_000_000
 USED_WRONGLY: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class DemoPlace:
-    """Folders and ports of one run; all paths are absolute."""
-
-    folder: Path
-    mqtt_port: int
-    http_ports: Mapping[str, int]
-
-    @property
-    def clock_file(self) -> Path:
-        """Where event time goes on from at the next start."""
-        return self.folder / "clock.json"
 
 
 def demo() -> None:
@@ -158,29 +139,6 @@ def _log_and_warn(log: TextIO) -> LineSink:
     return take
 
 
-@dataclass(slots=True)
-class Troubles:
-    """What services say hinders them, each once; a word that a broker kept from the last run is soon replaced."""
-
-    since_s: dict[str, float] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-
-    def new(self, view: SiteView, now_s: float) -> list[str]:
-        """Return the troubles that have lasted and were not told before."""
-        present = {_in_words(name, one) for name, one in view.services.items() if one.state == "degraded"}
-        self.since_s = {words: self.since_s.get(words, now_s) for words in sorted(present)}
-        lasting = [words for words, began_s in self.since_s.items() if now_s - began_s >= TROUBLE_LASTS_S]
-        told = [words for words in lasting if words not in self.said]
-        self.said += told
-        return told
-
-
-def _in_words(name: str, presence: Presence) -> str:
-    """Return a service's state, with the reason when it cannot do its work."""
-    reason = f": {presence.why}" if presence.state == "degraded" and presence.why else ""
-    return f"{name} {presence.state}{reason}"
-
-
 async def _until_stored(settings: DemoSettings, view: SiteView, stop: asyncio.Event, suite: Supervisor) -> bool:
     typer.echo(f"starting {settings.strings} strings × {settings.cells} cells …")
     end_s = time.monotonic() + READY_DEADLINE_S
@@ -202,9 +160,11 @@ async def _until_stored(settings: DemoSettings, view: SiteView, stop: asyncio.Ev
 
 
 async def _tell_status(settings: DemoSettings, view: SiteView, stop: asyncio.Event) -> None:
-    began_s = time.monotonic()
+    began_s, log_book = time.monotonic(), LogBook()
     while not stop.is_set():
-        typer.echo(status_line(view, time.monotonic()))
+        for line in log_book.new(view):
+            typer.echo(line)
+        typer.echo(status_line(view, time.monotonic(), time.strftime("%H:%M:%S")))
         rest_s = STATUS_EVERY_S
         if settings.seconds is not None:
             rest_s = min(rest_s, settings.seconds - (time.monotonic() - began_s))
@@ -213,47 +173,3 @@ async def _tell_status(settings: DemoSettings, view: SiteView, stop: asyncio.Eve
         with suppress(TimeoutError):
             async with asyncio.timeout(rest_s):
                 await stop.wait()
-
-
-def status_line(view: SiteView, now_s: float) -> str:
-    """Return the demo in one line: rate, coverage, what is stored, who is there."""
-    strings = view.in_order()
-    rate_per_s = sum(string.rate_per_s(now_s) for string in strings)
-    scans = [string.scan for string in strings if string.scan is not None]
-    cells = sum(scan.cells for scan in scans)
-    good = sum(int((scan.quality == 0).sum()) for scan in scans)
-    waiting = [string.not_stored() for string in strings]
-    stored = sum(string.stored.seq for string in strings if string.stored is not None)
-    behind = "unknown" if None in waiting else str(sum(value or 0 for value in waiting))
-    there = ", ".join(_in_words(name, presence) for name, presence in sorted(view.services.items())) or "no service"
-    at = time.strftime("%H:%M:%S")
-    share = 100.0 * good / cells if cells else 0.0
-    return (
-        f"{at}  {len(strings)} strings  {good}/{cells} cells good ({share:.1f} %)  {rate_per_s:.1f} scans/s  "
-        f"stored {stored}, {behind} waiting  [{there}]"
-    )
-
-
-def where_to_look(settings: DemoSettings, place: DemoPlace) -> str:
-    """Return what a person can do now."""
-    own = Path(sys.argv[0])
-    command = os.path.relpath(own) if own.name == "cellkeeper" and own.is_absolute() else "cellkeeper"
-    if len(command) > len(str(own)):
-        command = str(own)
-    port = "" if place.mqtt_port == 1883 else f" --port {place.mqtt_port}"
-    cell = min(17, settings.cells)
-    scenario = f", scenario {settings.scenario}" if settings.scenario else ""
-    state, site_file = os.path.relpath(place.folder / "state"), os.path.relpath(place.folder / "site.toml")
-    history = place.http_ports["historian"]
-    return f"""
-Cellkeeper reads {settings.strings} strings × {settings.cells} cells as serial bytes at {BAUD} Bd, \
-speed {settings.speed:g}{scenario}.
-  live view       {command} watch --site {SITE_ID}{port}
-  MQTT            127.0.0.1:{place.mqtt_port}   mosquitto_sub -p {place.mqtt_port} -v -t 'cellkeeper/v1/{SITE_ID}/#'
-  history         http://127.0.0.1:{history}/v1/latest   (/v1/strings, /v1/events; /openapi.json lists all)
-  balancing       {command} balance report s1 --site {site_file}{port} --out s1.svg   (or: balance status)
-  metrics         {metrics_pages(place.http_ports)}
-  cut a module    CELLKEEPER_STATE_DIR={state} {command} twin fault silent --string s1 --cell {cell}
-  logs            {os.path.relpath(place.folder / "suite.log")}
-Ctrl-C stops everything in order; the history is there again at the next start.
-"""

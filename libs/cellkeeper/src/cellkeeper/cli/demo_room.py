@@ -1,5 +1,6 @@
 """The battery room of the demo: how large, how fast, and its site.toml. Pure: nothing is started or written here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -52,6 +53,20 @@ class DemoSettings(BaseSettings):
     def real_scan_s(self) -> float:
         """Real seconds that a scan of the longest line needs, with a margin."""
         return SCAN_MARGIN * (SCAN_BASE_REAL_S + SCAN_MODULE_REAL_S * min(self.cells, MODULES_PER_LINE))
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlace:
+    """Folders and ports of one run; all paths are absolute."""
+
+    folder: Path
+    mqtt_port: int
+    http_ports: Mapping[str, int]
+
+    @property
+    def clock_file(self) -> Path:
+        """Where event time goes on from at the next start."""
+        return self.folder / "clock.json"
 
 
 def settings_from_environment() -> DemoSettings:

@@ -38,6 +38,7 @@ MAX_STRINGS: Final = 512  # what a broker tells is bounded here; a site of 512 s
 MAX_SERVICES: Final = 64
 RATE_SCANS: Final = 20
 TREND_SCANS: Final = 240
+MAX_EVENTS: Final = 200
 
 
 @dataclass(slots=True)
@@ -98,7 +99,8 @@ class SiteView:
     meta: SiteMeta | None = None
     strings: dict[str, StringView] = field(default_factory=dict)
     services: dict[str, Presence] = field(default_factory=dict)
-    newest_event: Event | None = None
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    events_seen: int = 0
     refused: int = 0
     linked: bool = False
 
@@ -208,7 +210,8 @@ def _take_presence(view: SiteView, ids: dict[str, str], payload: bytes, _now_s: 
 
 
 def _take_event(view: SiteView, _ids: dict[str, str], payload: bytes, _now_s: float) -> None:
-    view.newest_event = decode(Event, payload)
+    view.events.append(decode(Event, payload))
+    view.events_seen += 1
 
 
 _TAKERS: Final[dict[str, _Taker]] = {

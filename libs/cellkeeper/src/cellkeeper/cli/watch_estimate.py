@@ -44,12 +44,12 @@ def _runtime(told: RuntimeEstimate) -> str:
     if told.bus_left_s is None:
         return ""
     load = "" if told.power_w is None else f" at {told.power_w / 1000.0:.3g} kW"
-    bound = "" if told.bus_left_sd_s is None else f" ± {_clock(2.0 * told.bus_left_sd_s)}"
+    bound = "" if told.bus_left_sd_s is None else f" ± {clock_words(2.0 * told.bus_left_sd_s)}"
     weakest = "" if told.cell is None else f", weakest #{told.cell}"
-    return f", lasts {_clock(told.bus_left_s)}{bound}{load}{weakest}"
+    return f", lasts {clock_words(told.bus_left_s)}{bound}{load}{weakest}"
 
 
-def _clock(seconds: float) -> str:
+def clock_words(seconds: float) -> str:
     """Return a time as minutes:seconds, from an hour on as hours:minutes h."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"

@@ -140,7 +140,7 @@ def _waiting(view: SiteView) -> Text:
 
 
 def _keys_line(view: SiteView) -> Text:
-    event = view.newest_event
+    event = view.events[-1] if view.events else None
     text = Text("q quit  ↑↓ string  w worst", style=palette.QUIET, no_wrap=True, overflow="ellipsis")
     if event is not None:
         style = {"info": palette.QUIET, "warning": palette.NOTICE, "error": palette.BAD}[event.severity]
