@@ -29,6 +29,7 @@ NETWORK = {
     },
     "httpx": {"cellkeeper/runtime/history_api.py"},  # asks the historian, which is read-only
     "serial": {"bus_gateway/line/serial_port.py"},
+    "paho": {"cellkeeper/testing/floating_string.py"},  # a gateway that tests play, on their own broker
 }
 NETWORK_MODULES = {
     "socket", "serial", "httpx", "urllib.request", "http.client", "telnetlib", "ftplib", "smtplib", "requests",
