@@ -1,7 +1,8 @@
 """Discharges of the twin's batteries, seen through their instruments and followed by the runtime estimator.
 
 Nothing of the twin reaches the estimator but readings: its table is the maker's (`runtime_maker`), its states of health
-are those that a capacity test showed a year ago, its charge is counted from the string's current with them.
+are those that a capacity test showed a year ago, its charge is counted from the string's current with them. Only where
+a figure says so, site.toml tells the wiring, as wrongly as somebody would who worked it out.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from cellkeeper.contract.battery_type import BatteryType
 from cellkeeper.contract.site import Site
 from twin.physics.room import Room
 from twin.physics.room_spec import RoomSpec, StringSpec
-from twin.physics.ups import DcBusSpec, Phase, UpsEvent
+from twin.physics.ups import WIRING_OHM_AH, DcBusSpec, Phase, UpsEvent
 from twin.script.scenario import Scenario
 
 from bench.balance_sim import START, Floats
@@ -29,6 +30,7 @@ YEAR_FRAC = (0.005, 0.025)  # health that units lose in the year since
 SOC_SD = 0.01
 SOH_SD = 0.02  # what an estimator would claim of a health a year old
 RATED_AH = 100.0
+WIRING_TOLD_SD = 0.2  # of a resistance that somebody worked out from lengths and sections of cables
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,15 @@ def _aged(room: Room, case: Case) -> tuple[Floats, float]:
     return elements.q_ah / RATED_AH, case.maker.power_w(case.minutes * 60.0, case.end_v) * float(health.mean())
 
 
-def rules_of(case: Case, sheet: BatteryType | None) -> RuntimeRules:
-    """Return the rules of the case's string, with the maker's sheet or without any."""
+def rules_of(case: Case, sheet: BatteryType | None, *, wiring_told: bool = False) -> RuntimeRules:
+    """Return the rules of the case's string, with the maker's sheet or without any; its wiring told or not."""
     single = case.cells_per_unit == 1
     string = {
         "id": "s1", "cells": case.units, "cells_per_unit": case.cells_per_unit, "chemistry": case.maker.chemistry,
         "chemistry_override": {"cutoff_v": case.end_v}, "module_type": "c44" if single else "c20",
         "rated_ah": RATED_AH, "rate_h": 10.0, "ref_degc": 25.0,
         "modules": [{"bus": "b", "first_address": 1, "count": case.units}], "dcbus": "u",
+        "wiring_ohm": told_ohm(case) if wiring_told else None,
     }  # fmt: skip
     ups = {"id": "u", "cutoff_v": case.end_v * case.units * case.cells_per_unit}
     site = Site.model_validate(
@@ -136,6 +139,12 @@ def rules_of(case: Case, sheet: BatteryType | None) -> RuntimeRules:
     return RuntimeRules.of(layout, site, {} if sheet is None else {"s1": sheet})
 
 
+def told_ohm(case: Case) -> float:
+    """Return the twin's wiring as whoever wrote site.toml worked it out."""
+    off = np.random.default_rng(case.seed + 200_000).standard_normal()
+    return float(WIRING_OHM_AH / RATED_AH * np.exp(WIRING_TOLD_SD * off))
+
+
 def believed_health(case: Case, seen: Seen) -> Floats:
     """Return the health of the units as a test a year ago showed it."""
     rng = np.random.default_rng(case.seed + 100_000)
@@ -143,9 +152,9 @@ def believed_health(case: Case, seen: Seen) -> Floats:
     return np.asarray(seen.health + lost + TEST_SD * rng.standard_normal(case.units))
 
 
-def follow(case: Case, seen: Seen, sheet: BatteryType | None) -> DischargeRecord:
+def follow(case: Case, seen: Seen, sheet: BatteryType | None, *, wiring_told: bool = False) -> DischargeRecord:
     """Return the record of a discharge with everything that was predicted in it."""
-    rules, health = rules_of(case, sheet), believed_health(case, seen)
+    rules, health = rules_of(case, sheet, wiring_told=wiring_told), believed_health(case, seen)
     memory, said = RuntimeMemory.empty(rules), []
     ones, gone_ah, before_s = np.ones(case.units), 0.0, float(seen.at_s[0])
     for t, at_s in enumerate(seen.at_s):

@@ -71,7 +71,11 @@ class ChemistryOverride(Table):
 
 
 class StringTable(Table):
-    """`[[string]]`: units in series, each measured by one module."""
+    """`[[string]]`: units in series, each measured by one module.
+
+    Attributes:
+        wiring_ohm: cables, fuse and breaker between the string's ends and the UPS, there and back; None: nobody knows.
+    """
 
     id: Id
     name: Annotated[str, Field(max_length=80)] = ""
@@ -89,6 +93,7 @@ class StringTable(Table):
     bleed_max_a: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
     dead_band_v: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     dead_band_degc: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    wiring_ohm: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     commissioned: date | None = None
     terminal: TerminalKind | None = None
     terminals: dict[Cell, TerminalKind] = Field(default_factory=dict)

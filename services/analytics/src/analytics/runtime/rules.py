@@ -19,6 +19,8 @@ LOADED_EVERY_FRAC: Final = 0.02
 IDLE_EVERY_S: Final = 60.0
 WIRING_FRAC: Final = 0.005  # of the volts at which a UPS stops: installers allow cables and breaker up to 1 % …
 WIRING_PER_H: Final = 2.0  # … at the current of a short autonomy, A per Ah
+GUESSED_SD: Final = 0.58  # of the wiring where nobody tells it: anything from nothing to twice as much
+TOLD_SD: Final = 0.20  # where site.toml does: from lengths and sections, with contacts and warmth left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class RuntimeRules:
         rated_ah: (S,)
         end_v: (S,) limit of one electrochemical cell: the chemistry's cut-off with the string's overrides.
         bus_end_v: (S,) of the whole string: the UPS cut-off of its dc bus.
-        wiring_ohm: (S,) between string and UPS; nobody tells it, so half of the most that is usual. 0 where the bus
-            has no cut-off of its own: then the time is until the battery's limit.
+        wiring_ohm: (S,) between string and UPS: what site.toml tells, else half of the most that is usual. 0 where the
+            bus has no cut-off of its own: then the time is until the battery's limit.
+        wiring_sd_frac: (S,) how uncertain that is.
         nominal_w: (S,) usual load of the dc bus; NaN where site.toml names none.
         curves: time against power of a healthy cell.
         shapes: of their discharges.
@@ -53,6 +56,7 @@ class RuntimeRules:
     end_v: Floats
     bus_end_v: Floats
     wiring_ohm: Floats
+    wiring_sd_frac: Floats
     nominal_w: Floats
     curves: PowerCurves
     shapes: Shapes
@@ -85,6 +89,8 @@ class RuntimeRules:
         names = [string.dcbus or f"of string {string.id}" for string in strings]
         own_end_v = [np.nan if each is None or each.cutoff_v is None else each.cutoff_v for each in on]
         bus_end_v = np.where(np.isnan(own_end_v), end_v * cells, own_end_v)
+        guessed_ohm = np.where(np.isnan(own_end_v), 0.0, WIRING_FRAC * bus_end_v / (WIRING_PER_H * rated_ah))
+        told_ohm = np.array([np.nan if each.wiring_ohm is None else each.wiring_ohm for each in strings])
         curves, fits = _curves(strings, batteries)
         shapes = [cell_shape(string.chemistry) for string in strings]
         return cls(
@@ -94,7 +100,8 @@ class RuntimeRules:
             rated_ah=rated_ah,
             end_v=end_v,
             bus_end_v=bus_end_v,
-            wiring_ohm=np.where(np.isnan(own_end_v), 0.0, WIRING_FRAC * bus_end_v / (WIRING_PER_H * rated_ah)),
+            wiring_ohm=np.where(np.isnan(told_ohm), guessed_ohm, told_ohm),
+            wiring_sd_frac=np.where(np.isnan(told_ohm), GUESSED_SD, TOLD_SD),
             nominal_w=np.array([np.nan if each is None or each.load_w is None else each.load_w for each in on]),
             curves=PowerCurves.stacked(curves),
             shapes=Shapes.of(shapes, rated_ah),
