@@ -6,6 +6,7 @@ a figure says so, site.toml tells the wiring, as wrongly as somebody would who w
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from analytics.believed import Believed
@@ -23,6 +24,9 @@ from twin.script.scenario import Scenario
 
 from bench.balance_sim import START, Floats
 from bench.runtime_maker import LEAD, LFP, Maker
+
+type Wiring = Literal["guessed", "told", "seen"]
+"""What the estimator has of it: nothing, `wiring_ohm`, or the string's volts at the UPS."""
 
 RESISTANCE_LN = 0.05  # between units of the same health
 TEST_SD = 0.01  # of a capacity test
@@ -81,12 +85,10 @@ class Seen:
     cell_w: float
 
 
-def discharge(case: Case) -> Seen:
-    """Return a discharge of the twin down to the UPS cut-off."""
-    spec = RoomSpec(
-        (StringSpec("s1", case.units, case.kind, RATED_AH, cells_per_unit=case.cells_per_unit),),
-        (DcBusSpec("s1", cutoff_v=case.end_v),),
-    )
+def discharge(case: Case, *, at_ups: bool = False) -> Seen:
+    """Return a discharge of the twin down to the UPS cut-off; its volts measured at the string's ends or at the UPS."""
+    string = StringSpec("s1", case.units, case.kind, RATED_AH, cells_per_unit=case.cells_per_unit)
+    spec = RoomSpec((replace(string, is_measured_at_ups=at_ups),), (DcBusSpec("s1", cutoff_v=case.end_v),))
     scenario = replace(Scenario("still", swing_k=0.0), ambient_degc=case.degc)
     room = Room(spec, seed=case.seed, start=START, scenario=scenario, max_step_s=10.0)
     health, cell_w = _aged(room, case)
@@ -121,16 +123,23 @@ def _aged(room: Room, case: Case) -> tuple[Floats, float]:
     return elements.q_ah / RATED_AH, case.maker.power_w(case.minutes * 60.0, case.end_v) * float(health.mean())
 
 
-def rules_of(case: Case, sheet: BatteryType | None, *, wiring_told: bool = False) -> RuntimeRules:
-    """Return the rules of the case's string, with the maker's sheet or without any; its wiring told or not."""
+def rules_of(case: Case, sheet: BatteryType | None, wiring: Wiring = "guessed") -> RuntimeRules:
+    """Return the rules of the case's string, with the maker's sheet or without any."""
     single = case.cells_per_unit == 1
-    string = {
+    string: dict[str, object] = {
         "id": "s1", "cells": case.units, "cells_per_unit": case.cells_per_unit, "chemistry": case.maker.chemistry,
         "chemistry_override": {"cutoff_v": case.end_v}, "module_type": "c44" if single else "c20",
         "rated_ah": RATED_AH, "rate_h": 10.0, "ref_degc": 25.0,
         "modules": [{"bus": "b", "first_address": 1, "count": case.units}], "dcbus": "u",
-        "wiring_ohm": told_ohm(case) if wiring_told else None,
     }  # fmt: skip
+    match wiring:
+        case "told":
+            string |= {"wiring_ohm": told_ohm(case)}
+        case "seen":
+            at_ups = {"kind": "string_voltage", "bus": "b", "address": case.units + 1, "at_ups": True}
+            string |= {"sensor": [at_ups]}
+        case "guessed":
+            pass
     ups = {"id": "u", "cutoff_v": case.end_v * case.units * case.cells_per_unit}
     site = Site.model_validate(
         {"site": {"id": "x", "name": "x"}, "bus": [{"id": "b", "port": "p"}], "dcbus": [ups], "string": [string]}
@@ -152,9 +161,9 @@ def believed_health(case: Case, seen: Seen) -> Floats:
     return np.asarray(seen.health + lost + TEST_SD * rng.standard_normal(case.units))
 
 
-def follow(case: Case, seen: Seen, sheet: BatteryType | None, *, wiring_told: bool = False) -> DischargeRecord:
+def follow(case: Case, seen: Seen, sheet: BatteryType | None, wiring: Wiring = "guessed") -> DischargeRecord:
     """Return the record of a discharge with everything that was predicted in it."""
-    rules, health = rules_of(case, sheet, wiring_told=wiring_told), believed_health(case, seen)
+    rules, health = rules_of(case, sheet, wiring), believed_health(case, seen)
     memory, said = RuntimeMemory.empty(rules), []
     ones, gone_ah, before_s = np.ones(case.units), 0.0, float(seen.at_s[0])
     for t, at_s in enumerate(seen.at_s):

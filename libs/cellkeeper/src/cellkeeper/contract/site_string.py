@@ -44,7 +44,11 @@ class ModulesTable(Table):
 
 
 class SensorTable(Table):
-    """`[[string.sensor]]`: a sensor that is fitted; several current sensors of one string are summed."""
+    """`[[string.sensor]]`: a sensor that is fitted; several current sensors of one string are summed.
+
+    Attributes:
+        at_ups: a string_voltage sensor sits at the UPS, behind cables and breaker, not at the string's ends.
+    """
 
     kind: Literal["current", "float_current", "string_voltage", "ripple", "ambient"]
     bus: Id
@@ -53,6 +57,13 @@ class SensorTable(Table):
     range_v: Annotated[float, Field(gt=0.0, le=2000.0)] | None = None
     accuracy: Annotated[float, Field(gt=0.0)] | None = None
     reversed: bool = False
+    at_ups: bool = False
+
+    @model_validator(mode="after")
+    def _only_volts_are_measured_behind_wiring(self) -> Self:
+        if self.at_ups and self.kind != "string_voltage":
+            raise ValueError(f"at_ups is for a string_voltage sensor; leave it out of the {self.kind} sensor")
+        return self
 
 
 class ChemistryOverride(Table):
@@ -120,6 +131,11 @@ class StringTable(Table):
     def terminal_of(self, cell: int) -> str:
         """Return through which kind of cable and terminal a unit is measured; empty where nobody says."""
         return self.terminals.get(cell, self.terminal or "")
+
+    @property
+    def is_measured_at_ups(self) -> bool:
+        """Whether the string's volts are those at the UPS: of several sensors the first counts."""
+        return next((each.at_ups for each in self.sensor if each.kind == "string_voltage"), False)
 
     @property
     def resolution_v(self) -> float:

@@ -1,14 +1,14 @@
 """What runtime needs to know of each string, from site.toml and its battery type; fixed while we run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
 from cellkeeper.contract.battery_type import BatteryType
 from cellkeeper.contract.site import Site, StringTable
 
-from analytics.readings import Floats, Layout, Places
+from analytics.readings import Flags, Floats, Layout, Places
 from analytics.runtime.calibration import Calibration, calibrate
 from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
@@ -37,6 +37,7 @@ class RuntimeRules:
         wiring_ohm: (S,) between string and UPS: what site.toml tells, else half of the most that is usual. 0 where the
             bus has no cut-off of its own: then the time is until the battery's limit.
         wiring_sd_frac: (S,) how uncertain that is.
+        is_at_ups: (S,) whether the string's volts are measured at the UPS, behind the wiring.
         nominal_w: (S,) usual load of the dc bus; NaN where site.toml names none.
         curves: time against power of a healthy cell.
         shapes: of their discharges.
@@ -57,6 +58,7 @@ class RuntimeRules:
     bus_end_v: Floats
     wiring_ohm: Floats
     wiring_sd_frac: Floats
+    is_at_ups: Flags
     nominal_w: Floats
     curves: PowerCurves
     shapes: Shapes
@@ -102,6 +104,7 @@ class RuntimeRules:
             bus_end_v=bus_end_v,
             wiring_ohm=np.where(np.isnan(told_ohm), guessed_ohm, told_ohm),
             wiring_sd_frac=np.where(np.isnan(told_ohm), GUESSED_SD, TOLD_SD),
+            is_at_ups=np.array([string.is_measured_at_ups for string in strings]),
             nominal_w=np.array([np.nan if each is None or each.load_w is None else each.load_w for each in on]),
             curves=PowerCurves.stacked(curves),
             shapes=Shapes.of(shapes, rated_ah),
@@ -110,6 +113,13 @@ class RuntimeRules:
             ah=np.array([fit.ah for fit in fits]),
             rested_sd_v=np.array([shape.rested_sd_v for shape in shapes]),
         )
+
+    def with_wiring(self, string: Places, ohm: Floats, sd_ohm: Floats) -> Self:
+        """Return the same with other wiring of some strings, and its sd."""
+        wiring_ohm, wiring_sd_frac = self.wiring_ohm.copy(), self.wiring_sd_frac.copy()
+        wiring_ohm[string] = ohm
+        wiring_sd_frac[string] = np.where(ohm > 0.0, sd_ohm / np.where(ohm > 0.0, ohm, 1.0), 0.0)
+        return replace(self, wiring_ohm=wiring_ohm, wiring_sd_frac=wiring_sd_frac)
 
 
 def _curves(
