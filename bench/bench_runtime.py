@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from analytics.believed import Believed
+from analytics.discharge.record import DischargeRecord
 from analytics.modes import Mode
 from analytics.readings import Layout, Readings
 from analytics.runtime.follow import RuntimeMemory, follow_runtime
@@ -19,11 +20,13 @@ from cellkeeper.contract.site import Site
 
 from bench.figure import Figure
 from bench.runtime_maker import LEAD, LFP
-from bench.runtime_rooms import RATED_AH, Case, Seen, believed_health, discharge, follow
+from bench.runtime_rooms import RATED_AH, WIRING_TOLD_SD, Case, Seen, believed_health, discharge, follow
 
 NAMES = (
     "runtime_err_onset",
     "runtime_err_half",
+    "runtime_err_half_wiring_told",
+    "runtime_err_half_wiring_seen",
     "runtime_left_err_half",
     "runtime_unit_err_half",
     "runtime_coverage",
@@ -58,13 +61,24 @@ WITHOUT_SHEET = "generic rule of two exponents instead of a sheet"
 
 
 @dataclass(frozen=True, slots=True)
+class Wired:
+    """The scores of one case when more is known of its wiring, and the share within 2 sd."""
+
+    onset: RuntimeScore
+    half: RuntimeScore
+    covered: float
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
-    """One case: what happened, scores with and without the maker's sheet, the naive figure, share within 2 sd."""
+    """One case: what happened; scores with the maker's sheet, with the wiring known too, without; the naive figure."""
 
     case: Case
     whole_s: float
     onset: RuntimeScore
     half: RuntimeScore
+    told: Wired
+    seen: Wired
     bare_onset: RuntimeScore
     peukert_frac: float
     covered: float
@@ -82,6 +96,14 @@ def figures() -> list[Figure]:
     return [
         _worst("runtime_err_onset", [(each, each.onset.bus_error_frac) for each in played], 0.15, note),
         _worst("runtime_err_half", [(each, each.half.bus_error_frac) for each in played], 0.05, "of the whole time"),
+        _wired(
+            "runtime_err_half_wiring_told", [(each, each.told) for each in played],
+            f"wiring_ohm in site.toml, {WIRING_TOLD_SD:.0%} (sd) off",
+        ),
+        _wired(
+            "runtime_err_half_wiring_seen", [(each, each.seen) for each in played],
+            "a string_voltage sensor at the UPS",
+        ),
         _worst(
             "runtime_left_err_half", [(each, each.half.bus_left_error_frac) for each in played], None,
             "the same error as part of the time that is left",
@@ -99,6 +121,13 @@ def figures() -> list[Figure]:
     ]  # fmt: skip
 
 
+def _wired(name: str, scores: list[tuple[Played, Wired]], note: str) -> Figure:
+    onset = max(abs(each.onset.bus_error_frac) for _, each in scores)
+    covered = np.mean([each.covered for _, each in scores])
+    note += f"; at onset {onset:.3f}; within two sd {covered:.3f}"
+    return _worst(name, [(case, each.half.bus_error_frac) for case, each in scores], None, note)
+
+
 def _worst(name: str, errors: list[tuple[Played, float]], goal: float | None, note: str) -> Figure:
     case, worst = max(errors, key=lambda each: abs(each[1]))
     median = float(np.median([abs(each[1]) for each in errors]))
@@ -110,17 +139,30 @@ def play(case: Case) -> Played:
     seen = discharge(case)
     unit_v = case.end_v * case.cells_per_unit
     bus_v = unit_v * case.units
-    record = follow(case, seen, case.maker.sheet(case.cells_per_unit))
+    sheet = case.maker.sheet(case.cells_per_unit)
+    record = follow(case, seen, sheet)
     onset, half = score_runtime(record, unit_v, bus_v)
+    told = _wired_of(follow(case, seen, sheet, "told"), unit_v, bus_v)
+    at_ups = _wired_of(follow(case, discharge(case, at_ups=True), sheet, "seen"), unit_v, bus_v)
     bare_onset, _ = score_runtime(follow(case, seen, None), unit_v, bus_v)
+    covered, sharpness = _held(record, onset)
+    naive = peukert_s(case, seen) / onset.bus_s - 1.0
+    return Played(case, onset.bus_s, onset, half, told, at_ups, bare_onset, naive, covered, sharpness)
+
+
+def _wired_of(record: DischargeRecord, unit_v: float, bus_v: float) -> Wired:
+    onset, half = score_runtime(record, unit_v, bus_v)
+    covered, _ = _held(record, onset)
+    return Wired(onset, half, covered)
+
+
+def _held(record: DischargeRecord, onset: RuntimeScore) -> tuple[float, float]:
+    """Return the share of predictions from onset to 95 % of the time within 2 sd, and 2 sd over their rms error."""
     passed_s = np.array([said.at_s for said in record.said]) - record.began_s
     judged = (passed_s >= onset.at_s) & (passed_s <= 0.95 * onset.bus_s)
     error_s = (passed_s + np.array([said.bus_left_s for said in record.said]) - onset.bus_s)[judged]
     bar_s = 2.0 * np.array([said.bus_left_sd_s for said in record.said])[judged]
-    covered = float(np.mean(np.abs(error_s) <= bar_s))
-    sharpness = float(np.median(bar_s) / np.sqrt(np.mean(error_s**2)))
-    naive = peukert_s(case, seen) / onset.bus_s - 1.0
-    return Played(case, onset.bus_s, onset, half, bare_onset, naive, covered, sharpness)
+    return float(np.mean(np.abs(error_s) <= bar_s)), float(np.median(bar_s) / np.sqrt(np.mean(error_s**2)))
 
 
 def peukert_s(case: Case, seen: Seen) -> float:
@@ -191,16 +233,21 @@ def main() -> None:
     """Print every case of both sets."""
     for name, cases in (("tuning", TUNING), ("reported", REPORTED)):
         print(f"{name}: whole time; error at onset, at half (of what is left), of the weakest unit; share within 2 sd;")
-        print(f"  at onset: {WITHOUT_SHEET}, one Peukert exponent")
+        print(f"  at onset: {WITHOUT_SHEET}, one Peukert exponent; wiring told, and seen: onset, half, share")
         for case in cases:
             each = play(case)
             onset, half = each.onset, each.half
             print(
                 f"  {case!s:42s} {each.whole_s / 60.0:6.1f} min; {onset.bus_error_frac:+.3f} "
                 f"{half.bus_error_frac:+.3f} ({half.bus_left_error_frac:+.3f}) {half.unit_error_frac:+.3f}; "
-                f"{each.covered:.2f};  {each.bare_onset.bus_error_frac:+.2f} {each.peukert_frac:+.2f}",
+                f"{each.covered:.2f};  {each.bare_onset.bus_error_frac:+.2f} {each.peukert_frac:+.2f}; "
+                f"{_brief(each.told)}; {_brief(each.seen)}",
                 flush=True,
             )
+
+
+def _brief(wired: Wired) -> str:
+    return f"{wired.onset.bus_error_frac:+.3f} {wired.half.bus_error_frac:+.3f} {wired.covered:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Discharges of the twin's batteries, seen through their instruments and followed by the runtime estimator.
 
 Nothing of the twin reaches the estimator but readings: its table is the maker's (`runtime_maker`), its states of health
-are those that a capacity test showed a year ago, its charge is counted from the string's current with them.
+are those that a capacity test showed a year ago, its charge is counted from the string's current with them. Only where
+a figure says so, site.toml tells the wiring, as wrongly as somebody would who worked it out.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from analytics.believed import Believed
@@ -17,11 +19,14 @@ from cellkeeper.contract.battery_type import BatteryType
 from cellkeeper.contract.site import Site
 from twin.physics.room import Room
 from twin.physics.room_spec import RoomSpec, StringSpec
-from twin.physics.ups import DcBusSpec, Phase, UpsEvent
+from twin.physics.ups import WIRING_OHM_AH, DcBusSpec, Phase, UpsEvent
 from twin.script.scenario import Scenario
 
 from bench.balance_sim import START, Floats
 from bench.runtime_maker import LEAD, LFP, Maker
+
+type Wiring = Literal["guessed", "told", "seen"]
+"""What the estimator has of it: nothing, `wiring_ohm`, or the string's volts at the UPS."""
 
 RESISTANCE_LN = 0.05  # between units of the same health
 TEST_SD = 0.01  # of a capacity test
@@ -29,6 +34,7 @@ YEAR_FRAC = (0.005, 0.025)  # health that units lose in the year since
 SOC_SD = 0.01
 SOH_SD = 0.02  # what an estimator would claim of a health a year old
 RATED_AH = 100.0
+WIRING_TOLD_SD = 0.2  # of a resistance that somebody worked out from lengths and sections of cables
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,10 @@ class Seen:
     cell_w: float
 
 
-def discharge(case: Case) -> Seen:
-    """Return a discharge of the twin down to the UPS cut-off."""
-    spec = RoomSpec(
-        (StringSpec("s1", case.units, case.kind, RATED_AH, cells_per_unit=case.cells_per_unit),),
-        (DcBusSpec("s1", cutoff_v=case.end_v),),
-    )
+def discharge(case: Case, *, at_ups: bool = False) -> Seen:
+    """Return a discharge of the twin down to the UPS cut-off; its volts measured at the string's ends or at the UPS."""
+    string = StringSpec("s1", case.units, case.kind, RATED_AH, cells_per_unit=case.cells_per_unit)
+    spec = RoomSpec((replace(string, is_measured_at_ups=at_ups),), (DcBusSpec("s1", cutoff_v=case.end_v),))
     scenario = replace(Scenario("still", swing_k=0.0), ambient_degc=case.degc)
     room = Room(spec, seed=case.seed, start=START, scenario=scenario, max_step_s=10.0)
     health, cell_w = _aged(room, case)
@@ -119,21 +123,35 @@ def _aged(room: Room, case: Case) -> tuple[Floats, float]:
     return elements.q_ah / RATED_AH, case.maker.power_w(case.minutes * 60.0, case.end_v) * float(health.mean())
 
 
-def rules_of(case: Case, sheet: BatteryType | None) -> RuntimeRules:
+def rules_of(case: Case, sheet: BatteryType | None, wiring: Wiring = "guessed") -> RuntimeRules:
     """Return the rules of the case's string, with the maker's sheet or without any."""
     single = case.cells_per_unit == 1
-    string = {
+    string: dict[str, object] = {
         "id": "s1", "cells": case.units, "cells_per_unit": case.cells_per_unit, "chemistry": case.maker.chemistry,
         "chemistry_override": {"cutoff_v": case.end_v}, "module_type": "c44" if single else "c20",
         "rated_ah": RATED_AH, "rate_h": 10.0, "ref_degc": 25.0,
         "modules": [{"bus": "b", "first_address": 1, "count": case.units}], "dcbus": "u",
     }  # fmt: skip
+    match wiring:
+        case "told":
+            string |= {"wiring_ohm": told_ohm(case)}
+        case "seen":
+            at_ups = {"kind": "string_voltage", "bus": "b", "address": case.units + 1, "at_ups": True}
+            string |= {"sensor": [at_ups]}
+        case "guessed":
+            pass
     ups = {"id": "u", "cutoff_v": case.end_v * case.units * case.cells_per_unit}
     site = Site.model_validate(
         {"site": {"id": "x", "name": "x"}, "bus": [{"id": "b", "port": "p"}], "dcbus": [ups], "string": [string]}
     )
     layout = Layout.of({"s1": case.units}, {"s1": case.cells_per_unit})
     return RuntimeRules.of(layout, site, {} if sheet is None else {"s1": sheet})
+
+
+def told_ohm(case: Case) -> float:
+    """Return the twin's wiring as whoever wrote site.toml worked it out."""
+    off = np.random.default_rng(case.seed + 200_000).standard_normal()
+    return float(WIRING_OHM_AH / RATED_AH * np.exp(WIRING_TOLD_SD * off))
 
 
 def believed_health(case: Case, seen: Seen) -> Floats:
@@ -143,9 +161,9 @@ def believed_health(case: Case, seen: Seen) -> Floats:
     return np.asarray(seen.health + lost + TEST_SD * rng.standard_normal(case.units))
 
 
-def follow(case: Case, seen: Seen, sheet: BatteryType | None) -> DischargeRecord:
+def follow(case: Case, seen: Seen, sheet: BatteryType | None, wiring: Wiring = "guessed") -> DischargeRecord:
     """Return the record of a discharge with everything that was predicted in it."""
-    rules, health = rules_of(case, sheet), believed_health(case, seen)
+    rules, health = rules_of(case, sheet, wiring), believed_health(case, seen)
     memory, said = RuntimeMemory.empty(rules), []
     ones, gone_ah, before_s = np.ones(case.units), 0.0, float(seen.at_s[0])
     for t, at_s in enumerate(seen.at_s):

@@ -109,3 +109,26 @@ def test_a_battery_that_is_no_file_and_a_cutoff_of_one_cell_are_refused():
         parse_site(text.replace("generic-vrla-2v-200ah.toml", "opzv 200").encode())
     with pytest.raises(SiteFileError, match="volts of the whole bus"):
         parse_site(text.replace("# cutoff_v = 408.0", "cutoff_v = 1.7 #").encode())
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "wiring", "advice"),
+    [
+        ("cutoff_v = 408.0", "wiring_ohm = 3.0", "wiring_ohm"),  # milliohms
+        ("cutoff_v = 408.0", "wiring_ohm = 0.3", r"takes 29\.4 V, .* write ohms: 3 milliohms are 0\.003"),
+        ("cutoff_v = 408.0", "wiring_ohm = -0.003", "wiring_ohm"),
+        ("# cutoff_v = 408.0", "wiring_ohm = 0.003", "write cutoff_v of its dcbus too"),
+    ],
+)
+def test_wiring_that_cannot_be_or_that_leads_nowhere_is_refused(cutoff: str, wiring: str, advice: str):
+    text = EXAMPLE.read_text("utf-8").replace("# cutoff_v = 408.0", cutoff)
+    with pytest.raises(SiteFileError, match=advice):
+        parse_site(text.replace("# wiring_ohm = 0.003", wiring).encode())
+
+
+def test_wiring_up_to_what_cables_may_take_is_accepted_and_nobody_has_to_tell_it():
+    text = EXAMPLE.read_text("utf-8").replace("# cutoff_v = 408.0", "cutoff_v = 408.0")
+    assert parse_site(text.encode()).string[0].wiring_ohm is None
+    for wiring_ohm in (0.0, 0.003, 0.05):
+        told = text.replace("# wiring_ohm = 0.003", f"wiring_ohm = {wiring_ohm}")
+        assert parse_site(told.encode()).string[0].wiring_ohm == wiring_ohm

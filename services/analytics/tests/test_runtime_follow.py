@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,23 @@ def test_what_cables_may_take_is_counted_and_is_in_the_bar_where_the_ups_stops_o
     assert ups.bus_left_s[0] < own.bus_left_s[0]
     assert ups.bus_left_sd_s[0] / ups.bus_left_s[0] > own.bus_left_sd_s[0] / own.bus_left_s[0]
     assert ups.unit_left_s[0] == own.unit_left_s[0]
+
+
+def test_wiring_that_site_toml_tells_takes_the_place_of_the_guess_and_narrows_the_bar():
+    ups_v = float(Room.of(BLOCK, units=UNITS).rules.bus_end_v[0])
+    guessed = Room.of(BLOCK, units=UNITS, ups_v=ups_v)
+    guess_ohm = float(guessed.rules.wiring_ohm[0])
+    ohms = [times * guess_ohm for times in (0.0, 0.5, 1.0, 2.0)]
+    rooms = [guessed, *(Room.of(BLOCK, units=UNITS, ups_v=ups_v, wiring_ohm=ohm) for ohm in ohms)]
+    for room in rooms:
+        room.rules.nominal_w[:] = 300.0 * room.rules.cells
+    guess, *told = (room.after(1.0) for room in rooms)
+    assert [float(room.rules.wiring_ohm[0]) for room in rooms[1:]] == ohms
+    bus_s = [float(each.bus_left_s[0]) for each in told]
+    assert all(less > more for less, more in pairwise(bus_s))
+    assert bus_s[2] == float(guess.bus_left_s[0])
+    assert told[2].bus_left_sd_s[0] < guess.bus_left_sd_s[0]
+    assert {float(each.unit_left_s[0]) for each in told} == {float(guess.unit_left_s[0])}
 
 
 def test_the_weakest_unit_is_named_and_decides(room: Room):

@@ -1,5 +1,6 @@
 """A room on its clock: charger and load, parallel strings, temperature, faults, traces, determinism."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ from twin.physics.physical_faults import DEFAULT_VALUE, FaultEvent
 from twin.physics.room import Room
 from twin.physics.room_spec import RoomSpec, StringSpec
 from twin.physics.sensors import PERFECT, SensorErrors
-from twin.physics.ups import DcBusSpec, Phase, UpsEvent
+from twin.physics.ups import WIRING_OHM_AH, DcBusSpec, Phase, UpsEvent
 from twin.script.scenario import AmbientEvent, Scenario, shipped_scenario
 from twin.script.traces import Trace, TracedUnits
 
@@ -373,3 +374,21 @@ def test_commands_that_name_what_is_not_there_are_refused():
         room.command_ups(UpsEvent(0.0, "open"))
     with pytest.raises(TwinUseError, match="time zone"):
         Room(room.spec, seed=1, start=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_volts_that_are_measured_at_the_ups_lack_what_the_wiring_takes():
+    at_ends = StringSpec("s1", 24, "vrla", 100.0)
+    shown = []
+    for spec in (at_ends, replace(at_ends, is_measured_at_ups=True)):
+        quiet = Scenario(name="still", ambient_degc=25.0, swing_k=0.0)
+        room = Room(RoomSpec((spec,)), seed=3, start=START, scenario=quiet, errors=PERFECT)
+        room.advance(600.0)
+        floated_v = room.reading("s1").scalars.string_v
+        room.command_ups(UpsEvent(0.0, "outage", power_w=5000.0))
+        room.advance(660.0)
+        scalars = room.reading("s1").scalars
+        shown.append((floated_v, scalars.string_v, -scalars.string_a, room.dcbus_states()[0].v))
+    (ends_float_v, ends_v, amps, _), (ups_float_v, ups_v, same_a, bus_v) = shown
+    assert ups_float_v == pytest.approx(ends_float_v, abs=1e-3)
+    assert (amps, ups_v) == (same_a, bus_v)
+    assert ends_v - ups_v == pytest.approx(WIRING_OHM_AH / 100.0 * amps, rel=1e-3)

@@ -18,6 +18,7 @@ from cellkeeper.contract.site_string import StringTable as StringTable
 from cellkeeper.contract.table import Table
 
 BAUD_RATES: Final = (9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_000_000, 2_000_000, 3_000_000)
+MOST_WIRING_FRAC: Final = 0.05  # of the volts at which a UPS stops, at its usual load: beyond it they are milliohms
 
 
 class SiteTable(Table):
@@ -137,6 +138,16 @@ class Site(Table):
         return self
 
     @model_validator(mode="after")
+    def _wiring_leads_to_a_ups(self) -> Self:
+        parallel = Counter(string.dcbus for string in self.string)
+        dcbuses = {dcbus.id: dcbus for dcbus in self.dcbus}
+        for string in self.string:
+            if string.wiring_ohm is not None:
+                dcbus = dcbuses.get(string.dcbus or "")
+                _require_wiring(string, string.wiring_ohm, dcbus, parallel[string.dcbus])
+        return self
+
+    @model_validator(mode="after")
     def _addresses_do_not_overlap(self) -> Self:
         buses = {bus.id for bus in self.bus}
         taken = sorted(self._taken_addresses())
@@ -199,4 +210,19 @@ def _require_cutoff(dcbus: DcBusTable, string: StringTable) -> None:
         raise ValueError(
             f"cutoff_v {dcbus.cutoff_v:g} of dcbus {dcbus.id!r} must lie from {lowest_v:g} to below {float_v:g}: so "
             f"much have the {cells} cells of string {string.id}; write volts of the whole bus at which the UPS stops"
+        )
+
+
+def _require_wiring(string: StringTable, wiring_ohm: float, dcbus: DcBusTable | None, parallel: int) -> None:
+    if dcbus is None or dcbus.cutoff_v is None:
+        raise ValueError(
+            f"wiring_ohm of string {string.id!r} counts down to the volts at which its UPS stops; write cutoff_v of "
+            "its dcbus too, or leave wiring_ohm out"
+        )
+    usual_a = (dcbus.load_w or 0.0) / dcbus.cutoff_v / parallel
+    drop_v = wiring_ohm * max(usual_a, string.rated_ah / string.rate_h)
+    if drop_v > MOST_WIRING_FRAC * dcbus.cutoff_v:
+        raise ValueError(
+            f"wiring_ohm {wiring_ohm:g} of string {string.id!r} takes {drop_v:.3g} V, more than {MOST_WIRING_FRAC:.0%} "
+            f"of cutoff_v {dcbus.cutoff_v:g}; write ohms: 3 milliohms are 0.003"
         )

@@ -44,7 +44,11 @@ class ModulesTable(Table):
 
 
 class SensorTable(Table):
-    """`[[string.sensor]]`: a sensor that is fitted; several current sensors of one string are summed."""
+    """`[[string.sensor]]`: a sensor that is fitted; several current sensors of one string are summed.
+
+    Attributes:
+        at_ups: a string_voltage sensor sits at the UPS, behind cables and breaker, not at the string's ends.
+    """
 
     kind: Literal["current", "float_current", "string_voltage", "ripple", "ambient"]
     bus: Id
@@ -53,6 +57,13 @@ class SensorTable(Table):
     range_v: Annotated[float, Field(gt=0.0, le=2000.0)] | None = None
     accuracy: Annotated[float, Field(gt=0.0)] | None = None
     reversed: bool = False
+    at_ups: bool = False
+
+    @model_validator(mode="after")
+    def _only_volts_are_measured_behind_wiring(self) -> Self:
+        if self.at_ups and self.kind != "string_voltage":
+            raise ValueError(f"at_ups is for a string_voltage sensor; leave it out of the {self.kind} sensor")
+        return self
 
 
 class ChemistryOverride(Table):
@@ -71,7 +82,11 @@ class ChemistryOverride(Table):
 
 
 class StringTable(Table):
-    """`[[string]]`: units in series, each measured by one module."""
+    """`[[string]]`: units in series, each measured by one module.
+
+    Attributes:
+        wiring_ohm: cables, fuse and breaker between the string's ends and the UPS, there and back; None: nobody knows.
+    """
 
     id: Id
     name: Annotated[str, Field(max_length=80)] = ""
@@ -89,6 +104,7 @@ class StringTable(Table):
     bleed_max_a: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
     dead_band_v: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     dead_band_degc: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    wiring_ohm: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     commissioned: date | None = None
     terminal: TerminalKind | None = None
     terminals: dict[Cell, TerminalKind] = Field(default_factory=dict)
@@ -115,6 +131,11 @@ class StringTable(Table):
     def terminal_of(self, cell: int) -> str:
         """Return through which kind of cable and terminal a unit is measured; empty where nobody says."""
         return self.terminals.get(cell, self.terminal or "")
+
+    @property
+    def is_measured_at_ups(self) -> bool:
+        """Whether the string's volts are those at the UPS: of several sensors the first counts."""
+        return next((each.at_ups for each in self.sensor if each.kind == "string_voltage"), False)
 
     @property
     def resolution_v(self) -> float:

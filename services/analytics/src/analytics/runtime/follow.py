@@ -7,7 +7,7 @@ a load comes, and recovers). Only the prediction waits so; whoever raises alarms
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import field, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from analytics.runtime.learning import Learned, has_ended, learn
 from analytics.runtime.loads import Loads, chosen_load, measured_w, shared_w, smoothed_w
 from analytics.runtime.outlook import Outlook, look_ahead, stand
 from analytics.runtime.rules import LOADED_EVERY_FRAC, RuntimeRules
+from analytics.runtime.wiring import held_together, with_wiring_seen
 
 LOADED: Final = ("discharge", "test")
 CLOCK_BACK_S: Final = 300.0  # contract: a clock that is set back farther begins a new stream
@@ -46,6 +47,7 @@ class RuntimeMemory:
         learned: (N,) what the discharge that is on, or the last one, has shown of the units.
         before_degc: (N,) temperature of the units, held while a load is on: a table has the warming of its own
             discharge in it already.
+        held: sum of the units over the volts at the UPS, without current; no entries in what older versions wrote.
     """
 
     at_s: Floats
@@ -62,6 +64,7 @@ class RuntimeMemory:
     cell: Places
     learned: Learned
     before_degc: Floats
+    held: Floats = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def empty(cls, rules: RuntimeRules) -> Self:
@@ -114,6 +117,8 @@ def follow_runtime(
         believed: charge and health of all units.
         rules: of all strings.
     """
+    if len(memory.held) < len(modes):
+        memory = replace(memory, held=np.full(len(modes), np.nan))
     with np.errstate(invalid="ignore"):
         fresh = (readings.at_s > memory.at_s) | (np.isnan(memory.at_s) & ~np.isnan(readings.at_s))
         stepped_back = readings.at_s < memory.at_s - CLOCK_BACK_S
@@ -219,20 +224,23 @@ def _judge(
 ) -> RuntimeMemory:
     """Return the memory with these strings judged anew."""
     believed, loads = at
-    memory = replace(memory, before_degc=_before(memory, string, readings, rules))
+    is_loaded = ~np.isnan(memory.began_s[string])
+    held = held_together(memory.held, string[~is_loaded], readings, rules)
+    memory = replace(memory, before_degc=_before(memory, string, readings, rules), held=held)
     units = units_of(string, memory.before_degc, readings.ambient_degc, believed, rules)
     power_w = loads.w[string]
     loaded_s = np.nan_to_num(memory.at_s[string] - memory.began_s[string], nan=0.0)
     dips = loaded_s < np.fmin(DIP_S, DIP_FRAC * memory.expected_s[string])
     known = memory.learned.at(units.at)
     standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
-    watched = ~np.isnan(memory.began_s[string]) & ~dips
+    watched = is_loaded & ~dips
     if watched.any():
         passed_s = memory.at_s[string] - memory.told_s[string]
         known = learn(units, standing, readings, (watched, loaded_s, passed_s), known, rules)
         standing = stand(units, power_w, (known.excess, known.charge, known.warmer_k), rules)
         memory = replace(memory, learned=memory.learned.put(units.at, known))
-    ahead = look_ahead(units, standing, (power_w, loaded_s), memory.string_s[string], rules)
+    wired = with_wiring_seen(rules, string[is_loaded], readings, memory.held)
+    ahead = look_ahead(units, standing, (power_w, loaded_s), memory.string_s[string], wired)
     ahead = has_ended(ahead, units, readings, watched, rules)
     return _remembered(memory, string, ahead, (power_w, loaded_s))
 

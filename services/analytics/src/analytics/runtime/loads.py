@@ -34,9 +34,13 @@ class Loads:
 
 
 def string_volts(readings: Readings, rules: RuntimeRules) -> Floats:
-    """Return each string's volts (S,): measured, else the sum of its units, scaled up where few are missing."""
-    if not np.isnan(readings.string_v).any():
-        return readings.string_v
+    """Return each string's volts (S,): measured, else the sum of its units, scaled up where few are missing.
+
+    What a sensor at the UPS shows lacks what the wiring takes, so there the sum comes first.
+    """
+    at_string_v = np.where(rules.is_at_ups, np.nan, readings.string_v)
+    if not np.isnan(at_string_v).any():
+        return at_string_v
     layout = rules.layout
     strings = len(layout.strings)
     seen = np.isfinite(readings.unit_v)
@@ -45,7 +49,8 @@ def string_volts(readings: Readings, rules: RuntimeRules) -> Floats:
     total = np.bincount(layout.string_of, np.where(seen, readings.unit_v, 0.0), strings)
     with np.errstate(invalid="ignore", divide="ignore"):
         summed = np.where(count >= MIN_COVERAGE_FRAC * units, total * units / count, np.nan)
-    return np.where(np.isnan(readings.string_v), summed, readings.string_v)
+    best_v = np.where(np.isnan(at_string_v), summed, at_string_v)
+    return np.where(np.isnan(best_v), readings.string_v, best_v)
 
 
 def measured_w(readings: Readings, rules: RuntimeRules) -> Floats:

@@ -13,7 +13,6 @@ from analytics.runtime.rules import RuntimeRules
 
 ALONE: Final = 8  # the weakest units of a string are walked one by one,
 GROUPS: Final = 8  # all others in groups of alike ones: they matter for the sum only
-WIRING_SD: Final = 0.58  # of what the wiring takes: anything from nothing to twice as much
 FAR_V: Final = 1000.0
 WARMTH_RANGE_K: Final = 40.0  # no battery works farther from its reference
 SHAPE_SD_LN: Final = 0.05  # cells of one chemistry differ by so much from its shape, as seen in the losses
@@ -130,12 +129,13 @@ def look_ahead(
     first = np.concatenate([[0], np.cumsum(units.count)[:-1]]).astype(np.intp)
     unit = order[np.minimum(first + weakest, len(order) - 1)]
     unit_s = ends.column_s[np.arange(len(weakest)), weakest]
+    wiring_sd_s = rules.wiring_sd_frac[units.string] * ends.wiring_s
     return Outlook(
         unit_s=unit_s,
         unit_sd_s=_sd_s(units, standing, unit, (unit_s, load), rules),
         cell=np.where(np.isnan(unit_s), 0, unit - first + 1),
         string_s=ends.bus_s,
-        string_sd_s=np.hypot(_sd_s(units, standing, unit, (ends.bus_s, load), rules), WIRING_SD * ends.wiring_s),
+        string_sd_s=np.hypot(_sd_s(units, standing, unit, (ends.bus_s, load), rules), wiring_sd_s),
     )
 
 

@@ -1,14 +1,14 @@
 """What runtime needs to know of each string, from site.toml and its battery type; fixed while we run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
 from cellkeeper.contract.battery_type import BatteryType
 from cellkeeper.contract.site import Site, StringTable
 
-from analytics.readings import Floats, Layout, Places
+from analytics.readings import Flags, Floats, Layout, Places
 from analytics.runtime.calibration import Calibration, calibrate
 from analytics.runtime.cell_shape import cell_shape
 from analytics.runtime.power_curve import PowerCurve, PowerCurves
@@ -19,6 +19,8 @@ LOADED_EVERY_FRAC: Final = 0.02
 IDLE_EVERY_S: Final = 60.0
 WIRING_FRAC: Final = 0.005  # of the volts at which a UPS stops: installers allow cables and breaker up to 1 % …
 WIRING_PER_H: Final = 2.0  # … at the current of a short autonomy, A per Ah
+GUESSED_SD: Final = 0.58  # of the wiring where nobody tells it: anything from nothing to twice as much
+TOLD_SD: Final = 0.20  # where site.toml does: from lengths and sections, with contacts and warmth left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,10 @@ class RuntimeRules:
         rated_ah: (S,)
         end_v: (S,) limit of one electrochemical cell: the chemistry's cut-off with the string's overrides.
         bus_end_v: (S,) of the whole string: the UPS cut-off of its dc bus.
-        wiring_ohm: (S,) between string and UPS; nobody tells it, so half of the most that is usual. 0 where the bus
-            has no cut-off of its own: then the time is until the battery's limit.
+        wiring_ohm: (S,) between string and UPS: what site.toml tells, else half of the most that is usual. 0 where the
+            bus has no cut-off of its own: then the time is until the battery's limit.
+        wiring_sd_frac: (S,) how uncertain that is.
+        is_at_ups: (S,) whether the string's volts are measured at the UPS, behind the wiring.
         nominal_w: (S,) usual load of the dc bus; NaN where site.toml names none.
         curves: time against power of a healthy cell.
         shapes: of their discharges.
@@ -53,6 +57,8 @@ class RuntimeRules:
     end_v: Floats
     bus_end_v: Floats
     wiring_ohm: Floats
+    wiring_sd_frac: Floats
+    is_at_ups: Flags
     nominal_w: Floats
     curves: PowerCurves
     shapes: Shapes
@@ -85,6 +91,8 @@ class RuntimeRules:
         names = [string.dcbus or f"of string {string.id}" for string in strings]
         own_end_v = [np.nan if each is None or each.cutoff_v is None else each.cutoff_v for each in on]
         bus_end_v = np.where(np.isnan(own_end_v), end_v * cells, own_end_v)
+        guessed_ohm = np.where(np.isnan(own_end_v), 0.0, WIRING_FRAC * bus_end_v / (WIRING_PER_H * rated_ah))
+        told_ohm = np.array([np.nan if each.wiring_ohm is None else each.wiring_ohm for each in strings])
         curves, fits = _curves(strings, batteries)
         shapes = [cell_shape(string.chemistry) for string in strings]
         return cls(
@@ -94,7 +102,9 @@ class RuntimeRules:
             rated_ah=rated_ah,
             end_v=end_v,
             bus_end_v=bus_end_v,
-            wiring_ohm=np.where(np.isnan(own_end_v), 0.0, WIRING_FRAC * bus_end_v / (WIRING_PER_H * rated_ah)),
+            wiring_ohm=np.where(np.isnan(told_ohm), guessed_ohm, told_ohm),
+            wiring_sd_frac=np.where(np.isnan(told_ohm), GUESSED_SD, TOLD_SD),
+            is_at_ups=np.array([string.is_measured_at_ups for string in strings]),
             nominal_w=np.array([np.nan if each is None or each.load_w is None else each.load_w for each in on]),
             curves=PowerCurves.stacked(curves),
             shapes=Shapes.of(shapes, rated_ah),
@@ -103,6 +113,13 @@ class RuntimeRules:
             ah=np.array([fit.ah for fit in fits]),
             rested_sd_v=np.array([shape.rested_sd_v for shape in shapes]),
         )
+
+    def with_wiring(self, string: Places, ohm: Floats, sd_ohm: Floats) -> Self:
+        """Return the same with other wiring of some strings, and its sd."""
+        wiring_ohm, wiring_sd_frac = self.wiring_ohm.copy(), self.wiring_sd_frac.copy()
+        wiring_ohm[string] = ohm
+        wiring_sd_frac[string] = np.where(ohm > 0.0, sd_ohm / np.where(ohm > 0.0, ohm, 1.0), 0.0)
+        return replace(self, wiring_ohm=wiring_ohm, wiring_sd_frac=wiring_sd_frac)
 
 
 def _curves(

@@ -107,7 +107,7 @@ class Room:
         v = sensors.unit_v(self.bank.v[span], window_s)
         degc = sensors.unit_degc(self.bank.degc[span])
         string_a = float(self.bank.string_a[s])
-        scalars = sensors.scalars(string_a, self._string_v(s), self._ripple(s, span), self._ambient())
+        scalars = sensors.scalars(string_a, self._measured_v(s), self._ripple(s, span), self._ambient())
         reading = StringReading(self.now_s, v, degc, scalars)
         for traced in self._traced:
             if traced.string == string:
@@ -234,6 +234,10 @@ class Room:
 
     def _string_v(self, s: int) -> float:
         return float(np.sum(self.bank.v[self.bank.span[self.bank.strings[s].id]]))
+
+    def _measured_v(self, s: int) -> float:
+        at_ups = self.spec.strings[s].is_measured_at_ups
+        return float(self.ups.bus_v[self.ups.bus_of_string[s]]) if at_ups else self._string_v(s)
 
     def _ripple(self, s: int, string_v_span: slice) -> tuple[float, float]:
         """Return ripple current and voltage: the charger's, and on load that of the inverter."""

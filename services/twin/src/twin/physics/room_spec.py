@@ -12,7 +12,10 @@ from twin.physics.ups import DcBusSpec
 
 @dataclass(frozen=True, slots=True)
 class StringSpec:
-    """One string: `cells` units of `cells_per_unit` cells; without `dcbus` it has one of its own, of the same name."""
+    """One string: `cells` units of `cells_per_unit` cells; without `dcbus` it has one of its own, of the same name.
+
+    Its volts are measured at its ends, or at the UPS, behind cables and breaker.
+    """
 
     id: str
     cells: int
@@ -21,6 +24,7 @@ class StringSpec:
     cells_per_unit: int = 1
     dcbus: str | None = None
     bleed_max_a: float = 0.1
+    is_measured_at_ups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ def room_spec_from_site(site: Site) -> RoomSpec:
                 cells_per_unit=string.cells_per_unit,
                 dcbus=string.dcbus,
                 bleed_max_a=string.bleed_max_a,
+                is_measured_at_ups=string.is_measured_at_ups,
             )
             for string in site.string
         )
