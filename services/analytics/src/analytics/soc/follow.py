@@ -13,7 +13,7 @@ from analytics.soc.capacity_belief import CapacityBelief
 from analytics.soc.counting import count
 from analytics.soc.current import Flow, ModeFlags, flow
 from analytics.soc.looking import look
-from analytics.soc.memory import SocEstimate, SocMemory, StringPast, UnitPast
+from analytics.soc.memory import Parts, SocEstimate, SocMemory, StringPast, UnitPast
 from analytics.soc.owed import Interval, with_scan, without
 from analytics.soc.polarisation import Polarised, polarise
 from analytics.soc.rules import SocRules
@@ -35,6 +35,8 @@ def follow_soc(
         capacity: believed of the units.
         rules: of the site.
     """
+    if not len(memory.parts.start_frac):
+        memory = replace(memory, parts=Parts.begin(memory.sd_frac))
     unit, where = memory.unit, rules.layout.string_of
     time = passed(memory.string, readings.at_s, rules.gap_s)
     cell_v = _finite(readings.unit_v) / rules.layout.cells_per_unit
@@ -101,6 +103,7 @@ def _carried_on(
         soc_frac=counted.soc_frac,
         sd_frac=counted.sd_frac,
         gain_cov=counted.gain_cov,
+        parts=counted.parts,
         kalman=counted.kalman,
         owed=without(memory.owed, carried, rules),
     )
