@@ -18,7 +18,7 @@ from analytics.soc.owed import Interval, with_scan, without
 from analytics.soc.polarisation import Polarised, polarise
 from analytics.soc.rules import SocRules
 from analytics.soc.scan_time import Passed, passed
-from analytics.soc.settling import estimate
+from analytics.soc.settling import estimate, with_told
 
 LOOK_S: Final = 5.0  # slower than that a rested voltage changes; what a scan adds to the charge is told at once
 
@@ -107,9 +107,9 @@ def _carried_on(
         kalman=counted.kalman,
         owed=without(memory.owed, carried, rules),
     )
-    if not is_due.any():
-        return memory
-    return look(memory, memory.unit.cell_v, polar, (now, time, is_due), rules)
+    if is_due.any():
+        memory = look(memory, memory.unit.cell_v, polar, (now, time, is_due), rules)
+    return with_told(memory, capacity, rules)
 
 
 def _finite(values: Floats) -> Floats:

@@ -124,17 +124,19 @@ class Parts:
         start_frac: of the first guess or the last anchor, of what contradicted since, and of the volts' noise.
         count_frac: of the sensor's zero, gaps, losses and leaks.
         table_frac: of the curve and the circuit, as far as their volts were believed.
+        told_frac: what was told of them when the units were carried on last; of flat curves what their filter claims.
     """
 
     start_frac: Floats
     count_frac: Floats
     table_frac: Floats
+    told_frac: Floats
 
     @classmethod
     def begin(cls, sd_frac: Floats) -> Self:
         """Return the parts of a first guess with this sd (N,)."""
         zero = np.zeros(len(sd_frac))
-        return cls(sd_frac.copy(), zero, zero)
+        return cls(sd_frac.copy(), zero, zero, sd_frac.copy())
 
     @classmethod
     def nothing(cls) -> Self:

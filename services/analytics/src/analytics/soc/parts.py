@@ -7,6 +7,8 @@ what was wrong before and brings in `gain` of what is wrong about the voltage; w
 the parts' squares. Within a part everything is taken to last, and adds up.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from analytics.readings import Flags, Floats
@@ -15,7 +17,7 @@ from analytics.soc.memory import Parts
 
 def grown(parts: Parts, by_frac: Floats) -> Parts:
     """Return the parts after charge was counted, wrong by so much (N,) for zero, gaps, losses and leaks."""
-    return Parts(parts.start_frac, parts.count_frac + by_frac, parts.table_frac)
+    return replace(parts, count_frac=parts.count_frac + by_frac)
 
 
 def believed(parts: Parts, gain: Floats, new2: tuple[Floats, Floats], open_frac: Floats) -> Parts:
@@ -29,7 +31,8 @@ def believed(parts: Parts, gain: Floats, new2: tuple[Floats, Floats], open_frac:
     """
     left = 1.0 - gain
     against2, noise2 = new2
-    return Parts(
+    return replace(
+        parts,
         start_frac=np.sqrt(left**2 * (parts.start_frac**2 + against2) + gain**2 * noise2),
         count_frac=left * parts.count_frac,
         table_frac=left * parts.table_frac + gain * np.where(gain > 0.0, open_frac, 0.0),
@@ -39,7 +42,12 @@ def believed(parts: Parts, gain: Floats, new2: tuple[Floats, Floats], open_frac:
 def anchored(parts: Parts, is_set: Flags, sd_frac: Floats) -> Parts:
     """Return the parts where anchors set some units (N,): nothing but the anchor's own sd (N,) is left of theirs."""
     kept = (~is_set).astype(np.float64)
-    return Parts(np.where(is_set, sd_frac, parts.start_frac), parts.count_frac * kept, parts.table_frac * kept)
+    return Parts(
+        start_frac=np.where(is_set, sd_frac, parts.start_frac),
+        count_frac=parts.count_frac * kept,
+        table_frac=parts.table_frac * kept,
+        told_frac=np.where(is_set, sd_frac, parts.told_frac),
+    )
 
 
 def together(parts: Parts, gain_cov: Floats, gain2: Floats) -> Floats:

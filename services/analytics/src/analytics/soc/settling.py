@@ -91,17 +91,23 @@ def source_of(settled: Settled, known: Anchors, is_trusted: Flags, rules: SocRul
     return source
 
 
-def estimate(memory: SocMemory, flow: Flow, capacity: CapacityBelief, rules: SocRules) -> SocEstimate:
-    """Return what is told; where two filters of a sloped curve disagree, less surely."""
-    soc = memory.soc_frac
-    if memory.owed.s.any():
-        soc = np.minimum(np.maximum(soc - taken_frac(memory.owed, capacity.ah, rules), 0.0), 1.0)
-    second = memory.kalman
+def with_told(memory: SocMemory, capacity: CapacityBelief, rules: SocRules) -> SocMemory:
+    """Return the memory with the sd that is told from now on; where two filters of a sloped curve disagree, larger."""
     sd = together(memory.parts, memory.gain_cov, capacity.sd_frac**2 + rules.gain_sd_frac**2)
     if rules.has_flat:
         sd = np.where(rules.is_flat, memory.sd_frac, sd)
+    second = memory.kalman
     apart = np.abs(memory.soc_frac - second.soc_frac) - DISAGREE_SD * (sd + np.sqrt(second.ss))
-    sd = sd + rules.doubled_frac * np.maximum(apart, 0.0)
+    told = sd + rules.doubled_frac * np.maximum(apart, 0.0)
+    return replace(memory, parts=replace(memory.parts, told_frac=told))
+
+
+def estimate(memory: SocMemory, flow: Flow, capacity: CapacityBelief, rules: SocRules) -> SocEstimate:
+    """Return what is told."""
+    soc = memory.soc_frac
+    if memory.owed.s.any():
+        soc = np.minimum(np.maximum(soc - taken_frac(memory.owed, capacity.ah, rules), 0.0), 1.0)
+    sd = memory.parts.told_frac
     is_unknown = memory.source == Source.UNKNOWN
     if is_unknown.any():
         soc, sd = np.where(is_unknown, np.nan, soc), np.where(is_unknown, np.nan, sd)
