@@ -43,7 +43,8 @@ def numbered() -> Memory:
         return replace(part, **{name: (np.zeros(each.shape) + own).astype(each.dtype) for name, each in old.items()})
 
     soh = replace(empty.soh, learned=filled(empty.soh.learned), lives=PLAIN.soh.lives)
-    soc = replace(empty.soc, unit=filled(empty.soc.unit), kalman=filled(empty.soc.kalman), soc_frac=own)
+    kalman, parts = filled(empty.soc.kalman), filled(empty.soc.parts)
+    soc = replace(empty.soc, unit=filled(empty.soc.unit), kalman=kalman, parts=parts, soc_frac=own)
     life = replace(empty.life, years=own, born_s=own, lives=PLAIN.life.lives)
     runtime = replace(empty.runtime, learned=filled(empty.runtime.learned), before_degc=own)
     return replace(empty, soh=soh, soc=soc, life=life, runtime=runtime)
@@ -78,8 +79,9 @@ def test_what_was_learned_follows_cells_that_change_places():
     memory = found.memory
     assert found.strings == ("s1", "s2")
     for column in (
-        memory.soh.learned.frac, memory.soc.soc_frac, memory.soc.unit.v2_v, memory.soc.kalman.ss, memory.life.years,
-        memory.life.born_s, memory.runtime.learned.excess, memory.runtime.before_degc,
+        memory.soh.learned.frac, memory.soc.soc_frac, memory.soc.unit.v2_v, memory.soc.kalman.ss,
+        memory.soc.parts.table_frac, memory.life.years, memory.life.born_s, memory.runtime.learned.excess,
+        memory.runtime.before_degc,
     ):  # fmt: skip
         assert column.tolist() == expected.tolist()
     assert (memory.soh.learned.past_frac[0] * 0.0 + memory.soh.learned.frac).tolist() == expected.tolist()

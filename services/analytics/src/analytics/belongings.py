@@ -57,6 +57,7 @@ def brought(memory: Memory, cells: Cells, rules: SiteRules) -> Brought:
             memory.soc,
             unit=_all(memory.soc.unit, order),
             kalman=_all(memory.soc.kalman, order),
+            parts=_all(memory.soc.parts, order) if len(memory.soc.parts.start_frac) else memory.soc.parts,
             **_named(memory.soc, _SOC, order),
         ),
         runtime=replace(

@@ -14,6 +14,7 @@ import numpy as np
 from analytics.mode import ModeSaid
 from analytics.readings import Readings
 from analytics.soc.memory import REFERENCE_DEGC, Kalman, SocMemory, Source
+from analytics.soc.parts import anchored
 from analytics.soc.rules import SocRules
 
 FLOATED_S: Final = 30.0
@@ -50,4 +51,5 @@ def with_first_float(memory: SocMemory, readings: Readings, modes: Sequence[Mode
     begun = Kalman.begin(soc_frac, sd_frac)
     kalman = {name: np.where(chosen, getattr(begun, name), getattr(memory.kalman, name)) for name in _NAMES}
     source = np.where(chosen, np.uint8(Source.FLOAT), memory.source)
-    return replace(memory, soc_frac=soc_frac, sd_frac=sd_frac, kalman=Kalman(**kalman), source=source)
+    parts = anchored(memory.parts, chosen, sd_frac) if len(memory.parts.start_frac) else memory.parts
+    return replace(memory, soc_frac=soc_frac, sd_frac=sd_frac, parts=parts, kalman=Kalman(**kalman), source=source)

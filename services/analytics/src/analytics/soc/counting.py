@@ -6,9 +6,9 @@ import numpy as np
 
 from analytics.checked_frozen import checked_frozen
 from analytics.readings import Floats
-from analytics.soc import kalman
+from analytics.soc import kalman, parts
 from analytics.soc.capacity_belief import CapacityBelief
-from analytics.soc.memory import REFERENCE_DEGC, Kalman, SocMemory
+from analytics.soc.memory import REFERENCE_DEGC, Kalman, Parts, SocMemory
 from analytics.soc.owed import Interval
 from analytics.soc.polarisation import Polarised
 from analytics.soc.rules import SocRules
@@ -24,6 +24,7 @@ class Counted:
     soc_frac: Floats
     sd_frac: Floats
     gain_cov: Floats
+    parts: Parts
     kalman: Kalman
 
 
@@ -51,5 +52,6 @@ def count(
         soc_frac=np.minimum(np.maximum(memory.soc_frac - moved, 0.0), 1.0),
         sd_frac=np.sqrt(np.maximum(variance, 0.0)) + grown,
         gain_cov=memory.gain_cov - polar.moved_frac * gain2,
+        parts=parts.grown(memory.parts, grown),
         kalman=kalman.predicted(memory.kalman, moved, grown, gain2, polar.decay2, polar.v2_v),
     )

@@ -24,6 +24,7 @@ class Curves:
 
     Attributes:
         ocv_v, slope_v, ocv_v_per_k: (K * PLACES,) rested voltage, its slope over charge, its growth per kelvin.
+        bend_v: (K * PLACES,) how far a smooth curve may be from the straight lines between the table's values.
         r0_ohm_ah, r1_ohm_ah, r2_ohm_ah: (K * PLACES,) at 25 °C.
         low_v, per_v: (K,) first volt of the inverse and its places per volt.
         charge_frac, charge_per_place: (K * INVERSE_PLACES,) charge at that voltage, and its growth to the next place.
@@ -32,6 +33,7 @@ class Curves:
     ocv_v: Floats
     slope_v: Floats
     ocv_v_per_k: Floats
+    bend_v: Floats
     r0_ohm_ah: Floats
     r1_ohm_ah: Floats
     r2_ohm_ah: Floats
@@ -53,6 +55,7 @@ class Curves:
             ocv_v=ocv.ravel(),
             slope_v=slope.ravel(),
             ocv_v_per_k=np.array([_on(grid, kind, kind.ocv_v_per_k or (0.0,)) for kind in kinds]).ravel(),
+            bend_v=np.array([_bend(grid, kind) for kind in kinds]).ravel(),
             r0_ohm_ah=np.array([_on(grid, kind, kind.r0_ohm_ah) for kind in kinds]).ravel(),
             r1_ohm_ah=np.array([_on(grid, kind, kind.r1_ohm_ah) for kind in kinds]).ravel(),
             r2_ohm_ah=np.array([_on(grid, kind, kind.r2_ohm_ah) for kind in kinds]).ravel(),
@@ -68,6 +71,13 @@ def _on(grid: Floats, kind: EstimateProfile, values: tuple[float, ...]) -> Float
     if len(values) == 1:
         return np.full(len(grid), values[0])
     return np.asarray(np.interp(grid, kind.soc_frac, values), dtype=np.float64)
+
+
+def _bend(grid: Floats, kind: EstimateProfile) -> Floats:
+    """Return how far an evenly bent curve is from its chords: an eighth of what its slope changes by over one step."""
+    step_frac = np.diff(kind.soc_frac)
+    turn_v = np.abs(np.diff(np.diff(kind.ocv_v) / step_frac)) * 0.5 * (step_frac[1:] + step_frac[:-1])
+    return np.asarray(np.interp(grid, kind.soc_frac[1:-1], turn_v / 8.0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from analytics.soc.capacity_belief import CapacityBelief
 from analytics.soc.counting import count
 from analytics.soc.current import Flow, ModeFlags, flow
 from analytics.soc.looking import look
-from analytics.soc.memory import SocEstimate, SocMemory, StringPast, UnitPast
+from analytics.soc.memory import Parts, SocEstimate, SocMemory, StringPast, UnitPast
 from analytics.soc.owed import Interval, with_scan, without
 from analytics.soc.polarisation import Polarised, polarise
 from analytics.soc.rules import SocRules
 from analytics.soc.scan_time import Passed, passed
-from analytics.soc.settling import estimate
+from analytics.soc.settling import estimate, with_told
 
 LOOK_S: Final = 5.0  # slower than that a rested voltage changes; what a scan adds to the charge is told at once
 
@@ -35,6 +35,8 @@ def follow_soc(
         capacity: believed of the units.
         rules: of the site.
     """
+    if not len(memory.parts.start_frac):
+        memory = replace(memory, parts=Parts.begin(memory.sd_frac))
     unit, where = memory.unit, rules.layout.string_of
     time = passed(memory.string, readings.at_s, rules.gap_s)
     cell_v = _finite(readings.unit_v) / rules.layout.cells_per_unit
@@ -101,12 +103,13 @@ def _carried_on(
         soc_frac=counted.soc_frac,
         sd_frac=counted.sd_frac,
         gain_cov=counted.gain_cov,
+        parts=counted.parts,
         kalman=counted.kalman,
         owed=without(memory.owed, carried, rules),
     )
-    if not is_due.any():
-        return memory
-    return look(memory, memory.unit.cell_v, polar, (now, time, is_due), rules)
+    if is_due.any():
+        memory = look(memory, memory.unit.cell_v, polar, (now, time, is_due), rules)
+    return with_told(memory, capacity, rules)
 
 
 def _finite(values: Floats) -> Floats:

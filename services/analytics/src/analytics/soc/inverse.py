@@ -14,7 +14,8 @@ from analytics.checked_frozen import checked_frozen
 from analytics.readings import Flags, Floats
 from analytics.soc.counting import Counted
 from analytics.soc.curves import charge_at, place_of
-from analytics.soc.memory import REFERENCE_DEGC
+from analytics.soc.memory import REFERENCE_DEGC, Parts
+from analytics.soc.parts import believed
 from analytics.soc.polarisation import Polarised
 from analytics.soc.rules import SocRules
 
@@ -37,13 +38,16 @@ class Sight:
 
     Attributes:
         low_frac, high_frac: between these the charge lies, if the curve were exact.
-        sd_frac: what the curve's and the model's error leave open beside that.
+        sd_frac: what the curve's and the model's error leave open beside that, all of one sign.
+        apart_sd_frac: the same with errors that have nothing to do with each other, and what is between the table's
+            values.
         is_seen: there is a voltage that belongs to a known state of the unit.
     """
 
     low_frac: Floats
     high_frac: Floats
     sd_frac: Floats
+    apart_sd_frac: Floats
     is_seen: Flags
 
 
@@ -70,7 +74,8 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
         doubt: about them.
         rules: of the site.
     """
-    per_k = rules.curves.ocv_v_per_k.take(place_of(rules.curve_of, soc_frac))
+    place = place_of(rules.curve_of, soc_frac)
+    per_k = rules.curves.ocv_v_per_k.take(place)
     left_v = polar.drop_v + polar.v1_v + polar.v2_v
     rested = cell_v + left_v - per_k * (polar.degc - REFERENCE_DEGC) + rules.hysteresis_v * polar.branch
     low_v = rested + polar.low_v - rules.surface_v * polar.surface
@@ -78,7 +83,9 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
     in_doubt_v = MODEL_SD_FRAC * (np.abs(polar.drop_v) + np.abs(polar.v1_v) + np.abs(polar.v2_v))
     unseen_v = doubt.unsettled * polar.ohm_ah * (UNSEEN_RATE_FRAC * np.abs(polar.rate_per_h) + UNSEEN_PER_AH)
     away_v = TEMPERATURE_SD_V_PER_K * (polar.degc - REFERENCE_DEGC)
-    sd_v = np.sqrt(rules.ocv_sd_v**2 + away_v**2 + SENSOR_SD_V**2) + in_doubt_v + unseen_v
+    table_v2 = rules.ocv_sd_v**2 + away_v**2 + SENSOR_SD_V**2
+    sd_v = np.sqrt(table_v2) + in_doubt_v + unseen_v
+    apart_v2 = table_v2 + rules.curves.bend_v.take(place) ** 2 + in_doubt_v**2 + unseen_v**2
     at, of = rules.curves, rules.curve_of
     high = charge_at(at, of, high_v)
     low = charge_at(at, of, low_v) if (low_v != high_v).any() else high
@@ -86,7 +93,8 @@ def sight(cell_v: Floats, soc_frac: Floats, polar: Polarised, doubt: Doubt, rule
     sd = np.maximum(charge_at(at, of, high_v + sd_v) - high, low - charge_at(at, of, low_v - sd_v))
     is_blocked = doubt.is_blocked | ((rules.surface_v > 0.0) & (polar.surface > SURFACE_BLIND))
     low = np.where(is_blocked, 0.0, np.minimum(np.maximum(low, 0.0), 1.0))
-    return Sight(low, np.minimum(np.maximum(high, 0.0), 1.0), sd, np.isfinite(cell_v))
+    apart_sd = sd * np.sqrt(apart_v2) / sd_v
+    return Sight(low, np.minimum(np.maximum(high, 0.0), 1.0), sd, apart_sd, np.isfinite(cell_v))
 
 
 @checked_frozen
@@ -96,6 +104,7 @@ class Moved:
     soc_frac: Floats
     sd_frac: Floats
     gain_cov: Floats
+    parts: Parts
     is_moved: Flags
 
 
@@ -114,17 +123,21 @@ def corrected(counted: Counted, seen: Sight, dt_s: Floats, is_first: Flags) -> M
     soc_frac = counted.soc_frac
     target = np.minimum(np.maximum(soc_frac, seen.low_frac), seen.high_frac)
     apart = np.where(seen.is_seen, target - soc_frac, 0.0)
-    open_frac2 = (seen.sd_frac + 0.5 * (seen.high_frac - seen.low_frac)) ** 2
+    between = 0.5 * (seen.high_frac - seen.low_frac)
+    open_frac2 = (seen.sd_frac + between) ** 2
     variance = counted.sd_frac**2
     against = apart**2 - CONTRADICTED_SD2 * (variance + seen.sd_frac**2)
-    variance = variance + np.fmax(against, 0.0) * np.minimum(dt_s / CONTRADICTED_S, 1.0)
+    against = np.fmax(against, 0.0) * np.minimum(dt_s / CONTRADICTED_S, 1.0)
+    variance = variance + against
     excess = np.where(seen.is_seen, np.fmax(variance - open_frac2, 0.0), 0.0)
-    gain = excess / (excess + NOISE_FRAC2_S / np.where(is_first, FIRST_S, np.maximum(dt_s, 1.0)))
+    noise2 = NOISE_FRAC2_S / np.where(is_first, FIRST_S, np.maximum(dt_s, 1.0))
+    gain = excess / (excess + noise2)
     limit = np.where(is_first, 1.0, LARGEST_MOVE_FRAC)
     move = np.minimum(np.maximum(gain * apart, -limit), limit)
     return Moved(
         soc_frac=soc_frac + move,
         sd_frac=np.sqrt(np.fmax(variance - gain * excess, 0.0)),
         gain_cov=counted.gain_cov * (1.0 - gain),
+        parts=believed(counted.parts, gain, (against, noise2), seen.apart_sd_frac + between),
         is_moved=gain > 0.0,
     )

@@ -38,7 +38,7 @@ def look(
     time = replace(time, dt_s=since_s, is_new=is_due)
     blocked = now.is_charging[where] & (rules.surface_v > 0.0)
     seen = inverse.sight(cell_v, memory.soc_frac, polar, Doubt(string.unsettled[where], blocked), rules)
-    counted = Counted(memory.soc_frac, memory.sd_frac, memory.gain_cov, memory.kalman)
+    counted = Counted(memory.soc_frac, memory.sd_frac, memory.gain_cov, memory.parts, memory.kalman)
     dt_s = since_s[where]
     first = inverse.corrected(counted, seen, dt_s, memory.source == Source.UNKNOWN)
     is_trusted = now.is_trusted[where]
@@ -65,6 +65,7 @@ def look(
         soc_frac=settled.soc_frac,
         sd_frac=settled.sd_frac,
         gain_cov=settled.gain_cov,
+        parts=settled.parts,
         kalman=settled.kalman,
         source=source if is_every else np.where(due, source, memory.source),
         anchored_at_s=anchored_at_s,

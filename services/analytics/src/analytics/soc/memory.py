@@ -117,6 +117,34 @@ class Owed:
 
 
 @checked_frozen
+class Parts:
+    """What the error of the main filter's charge may be made of; (N,) each, sd. Empty in the memory of older versions.
+
+    Attributes:
+        start_frac: of the first guess or the last anchor, of what contradicted since, and of the volts' noise.
+        count_frac: of the sensor's zero, gaps, losses and leaks.
+        table_frac: of the curve and the circuit, as far as their volts were believed.
+        told_frac: what was told of them when the units were carried on last; of flat curves what their filter claims.
+    """
+
+    start_frac: Floats
+    count_frac: Floats
+    table_frac: Floats
+    told_frac: Floats
+
+    @classmethod
+    def begin(cls, sd_frac: Floats) -> Self:
+        """Return the parts of a first guess with this sd (N,)."""
+        zero = np.zeros(len(sd_frac))
+        return cls(sd_frac.copy(), zero, zero, sd_frac.copy())
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Return what an older version remembers."""
+        return cls.begin(np.zeros(0))
+
+
+@checked_frozen
 class Kalman:
     """A filter over charge and slow voltage that knows of two errors it must not correct: gain and table.
 
@@ -151,7 +179,8 @@ class SocMemory:
     Attributes:
         string: seen of the strings.
         unit: seen of the units.
-        soc_frac, sd_frac: (N,) belief of the charge, in [0, 1].
+        soc_frac: (N,) belief of the charge, in [0, 1].
+        sd_frac: (N,) by which the main filter corrects it; flat curves are told with it, sloped ones with `parts`.
         gain_cov: (N,) covariance of that charge with the relative error of current over capacity: what was counted out
             wrong comes back when it is counted in.
         kalman: a second opinion for sloped curves, the means of correction for flat ones.
@@ -159,6 +188,7 @@ class SocMemory:
         anchored_at_s: (N,) event time of the last anchor; NaN without.
         held: (N,) full and kept full by its charger.
         owed: what has happened since the units were carried on.
+        parts: what the main filter's charge may be wrong by.
     """
 
     string: StringPast
@@ -171,6 +201,7 @@ class SocMemory:
     anchored_at_s: Floats
     held: Flags
     owed: Owed = field(default_factory=Owed.nothing)
+    parts: Parts = field(default_factory=Parts.nothing)
 
     @classmethod
     def empty(cls, rules: SocRules) -> Self:
@@ -210,6 +241,7 @@ class SocMemory:
             anchored_at_s=np.full(units, np.nan),
             held=np.zeros(units, dtype=np.bool_),
             owed=Owed.nothing(strings, units),
+            parts=Parts.begin(sd_frac),
         )
 
 

@@ -12,8 +12,9 @@ from analytics.soc.capacity_belief import CapacityBelief
 from analytics.soc.current import Flow
 from analytics.soc.inverse import Moved
 from analytics.soc.kalman import Corrected
-from analytics.soc.memory import Kalman, SocEstimate, SocMemory, Source
+from analytics.soc.memory import Kalman, Parts, SocEstimate, SocMemory, Source
 from analytics.soc.owed import taken_frac
+from analytics.soc.parts import anchored, together
 from analytics.soc.rules import SocRules
 
 DISAGREE_SD: Final = 2.0  # of both filters together, before their difference makes the estimate less sure
@@ -27,6 +28,7 @@ class Settled:
     soc_frac: Floats
     sd_frac: Floats
     gain_cov: Floats
+    parts: Parts
     kalman: Kalman
     is_moved: Flags
     is_anchor: Flags
@@ -52,6 +54,7 @@ def settle(first: Moved, second: Corrected, known: Anchors, rules: SocRules) -> 
         soc_frac=soc,
         sd_frac=sd,
         gain_cov=np.where(is_set, 0.0, first.gain_cov) if is_any else first.gain_cov,
+        parts=anchored(first.parts, is_set, sd) if is_any else first.parts,
         kalman=_restarted(filtered, is_set, soc, sd) if is_any else filtered,
         is_moved=is_moved,
         is_anchor=known.is_full | known.is_empty | known.is_rested,
@@ -88,14 +91,23 @@ def source_of(settled: Settled, known: Anchors, is_trusted: Flags, rules: SocRul
     return source
 
 
+def with_told(memory: SocMemory, capacity: CapacityBelief, rules: SocRules) -> SocMemory:
+    """Return the memory with the sd that is told from now on; where two filters of a sloped curve disagree, larger."""
+    sd = together(memory.parts, memory.gain_cov, capacity.sd_frac**2 + rules.gain_sd_frac**2)
+    if rules.has_flat:
+        sd = np.where(rules.is_flat, memory.sd_frac, sd)
+    second = memory.kalman
+    apart = np.abs(memory.soc_frac - second.soc_frac) - DISAGREE_SD * (sd + np.sqrt(second.ss))
+    told = sd + rules.doubled_frac * np.maximum(apart, 0.0)
+    return replace(memory, parts=replace(memory.parts, told_frac=told))
+
+
 def estimate(memory: SocMemory, flow: Flow, capacity: CapacityBelief, rules: SocRules) -> SocEstimate:
-    """Return what is told; where two filters of a sloped curve disagree, less surely."""
+    """Return what is told."""
     soc = memory.soc_frac
     if memory.owed.s.any():
         soc = np.minimum(np.maximum(soc - taken_frac(memory.owed, capacity.ah, rules), 0.0), 1.0)
-    second = memory.kalman
-    apart = np.abs(memory.soc_frac - second.soc_frac) - DISAGREE_SD * (memory.sd_frac + np.sqrt(second.ss))
-    sd = memory.sd_frac + rules.doubled_frac * np.maximum(apart, 0.0)
+    sd = memory.parts.told_frac
     is_unknown = memory.source == Source.UNKNOWN
     if is_unknown.any():
         soc, sd = np.where(is_unknown, np.nan, soc), np.where(is_unknown, np.nan, sd)
