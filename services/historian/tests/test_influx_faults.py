@@ -12,13 +12,17 @@ from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.testing.builders import START_MS, scan_of
 from historian.errors import StoreFailedError
+from historian.stores.block import Block
 from historian.stores.influx import store as store_module
+from historian.stores.influx import tiers
 from historian.stores.influx.disk_use import LOOK_EVERY_MS, DiskUse
 from historian.stores.influx.options import InfluxOptions
+from historian.stores.influx.reading import Reader
 from historian.stores.influx.row_times import grid_ms
 from historian.stores.influx.server import Partial, Server
 from historian.stores.influx.store import InfluxStore
-from historian.stores.port import EventQuestion, LivedScan, StringQuestion, WriteBatch
+from historian.stores.port import CellQuestion, EventQuestion, LivedScan, StringQuestion, WriteBatch
+from historian.stores.questions import Span
 
 from .conftest import FOREVER, InfluxSite, Room, open_influx
 
@@ -255,3 +259,29 @@ def test_what_a_crash_forgot_is_found_among_the_rows_or_written_over_itself(room
     late.close()
     assert room.seqs() == [1, 2, 3, 4]
     assert room.store.string_series(StringQuestion("s1", "cell", *FOREVER)).num_rows == 4 * 4
+
+
+def test_an_hour_that_comes_late_is_rolled_up_in_small_pieces(room: Room, monkeypatch: pytest.MonkeyPatch):
+    """An hour of 256 units in one answer took 300 MB, of 512 units 540."""
+    cells, minute_rows = 12, 12 * 60
+    seqs = [*range(1, 1201), *range(1801, 3601)]
+    room.store.write(WriteBatch(scans=[LivedScan(scan_of(cells, seq)) for seq in seqs]))
+    room.store.close()
+    room.store = open_influx(room.folder, room.target)  # the newest minutes are not in memory either
+    monkeypatch.setattr(tiers, "ROWS_AT_ONCE", 5 * minute_rows)
+    sizes: list[int] = []
+    real = Reader.block
+
+    def counting(self: Reader, string: str, span: Span) -> Block | None:
+        found = real(self, string, span)
+        sizes.append(0 if found is None else len(found.at_ms) * len(found.keys))
+        return found
+
+    monkeypatch.setattr(Reader, "block", counting)
+    room.tend()
+    assert max(sizes) == 5 * minute_rows, "as many as fit"
+    question = CellQuestion("s1", cells, "cell_v", START_MS, START_MS + 3_600_000, 1000, "1m")
+    asked = len(sizes)
+    stored = room.store.cell_series(question)
+    assert len(sizes) == asked, "from the tier, not from its rows"
+    assert stored["n_good"].to_pylist() == [59, *[60] * 19, 1, 59, *[60] * 29]

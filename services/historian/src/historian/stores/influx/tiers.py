@@ -6,13 +6,14 @@ that nobody touched since it began.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 from cellkeeper.contract.series import TIERS
 
 from historian.buckets import Buckets, combine, join_buckets, no_buckets, runs_of
+from historian.stores.block import Block
 from historian.stores.influx.reading import MAX_CELL, Reader
 from historian.stores.influx.recent import Recent
 from historian.stores.influx.state import LocalState, Window
@@ -22,6 +23,7 @@ from historian.stores.windows import windows_of
 
 AT_ONCE: Final = 60  # windows of one piece of work: an hour of minutes
 NEAR: Final = 8  # windows of a gap that cost less than a question
+ROWS_AT_ONCE: Final = 100_000  # of units, of one question: some 35 MB while they are read
 
 
 class DirtyWindows:
@@ -112,11 +114,22 @@ class Tiers:
         if at > 0:
             return combine(self.rows(at - 1, string, span), width)
         complete, block = self._recent.block(string, span)
-        if not complete:
-            block = self._reader.block(string, span)
-        if block is None:
-            return no_buckets()
-        return join_buckets([no_buckets(), *windows_of(block, span, width)]).in_order()
+        blocks = [block] if complete else self._stored(string, span, width)
+        found = [each for block in blocks if block is not None for each in windows_of(block, span, width)]
+        return join_buckets([no_buckets(), *found]).in_order()
+
+    def _stored(self, string: str, span: Span, width: int) -> Iterator[Block | None]:
+        """Yield the rows of a span that the server has, whole windows at a time: as many as fit `ROWS_AT_ONCE`.
+
+        What a window holds is seen in those before: after a long absence an hour of a large string would be 300 MB.
+        """
+        start_ms, windows = span.start_ms, 1
+        while start_ms < span.end_ms:
+            end_ms = min(start_ms + windows * width, span.end_ms)
+            block = self._reader.block(string, span.over(start_ms, end_ms))
+            yield block
+            rows = 0 if block is None else len(block.at_ms) * max(1, len(block.keys))
+            start_ms, windows = end_ms, max(1, min(ROWS_AT_ONCE * windows // rows, 2 * windows)) if rows else 1
 
     def work(self, string: str, newest_ms: int) -> str:
         """Compute and store one stretch of windows that are over; return what was done, "" for nothing."""
