@@ -16,6 +16,7 @@ from typer import core as typer_core
 from cellkeeper.cli.certificates import certificates
 from cellkeeper.cli.demo import demo
 from cellkeeper.cli.doctor import doctor
+from cellkeeper.cli.home_assistant import home_assistant
 from cellkeeper.cli.init import init
 from cellkeeper.cli.readers import readers
 from cellkeeper.cli.up import up
@@ -28,7 +29,7 @@ COMMANDS_GROUP: Final = "cellkeeper.commands"
 OK: Final = 0
 FAILED: Final = 1
 
-OWN_COMMANDS: Final = (init, validate, up, watch, doctor, demo)
+OWN_COMMANDS: Final = (init, validate, up, watch, doctor, demo, home_assistant)
 OWN_GROUPS: Final = (readers, certificates)
 
 
