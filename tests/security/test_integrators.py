@@ -90,14 +90,14 @@ def test_every_example_that_is_code_runs(room: SiteFolder, outsiders: Outsiders)
     assert len(told) == 3
 
 
-def channel_of(topic_filter: str) -> Channel:  # type: ignore[type-arg]
+def channel_of(topic_filter: str) -> Channel[Any]:
     levels = topic_filter.replace("hh1", "{site}")
     found = [c for c in CHANNELS if re.fullmatch(re.sub(r"{\w+}", r"(\\+|[\\w{}-]+)", c.template), levels)]
     assert len(found) == 1, topic_filter
     return found[0]
 
 
-def fields_of(channel: Channel) -> set[str]:  # type: ignore[type-arg]
+def fields_of(channel: Channel[Any]) -> set[str]:
     return set(channel.payload.model_fields)
 
 

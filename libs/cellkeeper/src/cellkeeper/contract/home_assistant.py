@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cellkeeper.contract.channels import ESTIMATE, MODE, PRESENCE, SUMMARY, Channel
+from cellkeeper.contract.payload import Telemetry
 from cellkeeper.contract.site import Site, StringTable
 
 ROOT: Final = "homeassistant"
@@ -35,7 +36,7 @@ class _Shown:
 
     key: str
     name: str
-    channel: Channel  # type: ignore[type-arg]
+    channel: Channel[Telemetry]
     value: str
     unit: str = ""
     device_class: str = ""

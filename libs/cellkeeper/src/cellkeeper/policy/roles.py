@@ -14,6 +14,7 @@ from typing import Final
 
 from cellkeeper.contract.channels import CHANNELS, COMMAND, EVENT, OUTCOME, PRESENCE, ROOT, SITE_META, Channel
 from cellkeeper.contract.commands import COMMANDS
+from cellkeeper.contract.payload import Request, Telemetry
 from cellkeeper.contract.site import Site
 
 GATEWAY: Final = "bus-gateway"
@@ -138,7 +139,7 @@ def all_commands(kinds: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{service}/{name}" for service, kind in kinds.items() for name in COMMANDS.get(kind, {}))
 
 
-def _is_for_readers(channel: Channel) -> bool:  # type: ignore[type-arg]  # whatever it carries
+def _is_for_readers(channel: Channel[Telemetry | Request]) -> bool:
     return channel not in {COMMAND, OUTCOME}
 
 
