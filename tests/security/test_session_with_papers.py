@@ -5,8 +5,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from cellkeeper.site_folder.furnish import furnish, load_access
 from cellkeeper.site_folder.layout import SiteFolder
 from cellkeeper.testing.patience import PATIENCE_S, until
 from cellkeeper.testing.real_brokers import HOST, Mosquitto, SecuredBroker, wish_of
+from cellkeeper.testing.sessions import linked
 from guarded_site import KINDS, TWO_GATEWAYS, Outsiders, new_site, secured, served_certificate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -64,18 +64,6 @@ def session_of(site: SiteFolder, service: str, **changes: object) -> Session:
     address = BrokerAddress(HOST, access_of(site).services_port, TlsFiles(site.secrets_of(service)))
     values = {"address": address, "client_id": f"hh1-{service}", "rng": Random(1)}
     return Session(**(values | changes))  # type: ignore[arg-type]
-
-
-@asynccontextmanager
-async def running(*sessions: Session) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(session.run()) for session in sessions]
-    try:
-        await until(lambda: all(session.is_up for session in sessions))
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def reason_of(session: Session) -> str:
@@ -195,7 +183,7 @@ async def test_after_two_months_all_are_renewed_and_no_session_ends(
         writer, reader = session_of(site, "bus-gateway"), session_of(site, "historian")
         seen: list[Incoming] = []
         reader.subscribe(SCAN.filter(site="hh1"), seen.append)
-        async with running(writer, reader):
+        async with linked(writer, reader):
             before = served_certificate(site, port)
             changes = furnish(site, replace(wish_of(TWO_GATEWAYS, load_access(site), KINDS, now=NOW), renew=True))
             assert {"changed  broker/broker.crt", "changed  secrets/historian/client.crt"} <= set(changes)
@@ -208,7 +196,7 @@ async def test_after_two_months_all_are_renewed_and_no_session_ends(
             assert writer.publish(SCAN_TOPIC, b"still here", qos=1)
             await until(lambda: [message.payload for message in seen] == [b"still here"])
         assert (writer.counters.connects, reader.counters.connects) == (1, 1)
-        async with running(session_of(site, "historian")):
+        async with linked(session_of(site, "historian")):
             assert furnish(site, replace(wish_of(TWO_GATEWAYS, load_access(site), KINDS, now=NOW), renew=True)) == []
 
 
@@ -224,14 +212,14 @@ async def test_who_comes_second_stops_and_the_first_keeps_its_session(broker: Se
 
     seen: list[Incoming] = []
     first, second = historian(b"first"), historian(b"second")
-    async with running(first):
+    async with linked(first):
         first.short_link_s = 0.0  # it has been there for long
         with pytest.raises(DuplicateServiceError, match="another process speaks as hh1-historian"):
             async with asyncio.timeout(PATIENCE_S):
                 await second.run()
         await until(lambda: first.is_up)
         gateway = session_of(site, "bus-gateway")
-        async with running(gateway):
+        async with linked(gateway):
             assert gateway.publish(EVENT.topic(site="hh1", service="bus-gateway"), b"{}", qos=1)
             await until(lambda: len(seen) == 1)
 
@@ -245,7 +233,7 @@ async def test_a_denied_subscription_is_told(broker: SecuredBroker, site: SiteFo
 async def test_a_denied_publish_is_counted_and_told_once(broker: SecuredBroker, site: SiteFolder):
     session = session_of(site, "historian")
     with structlog.testing.capture_logs() as logs:
-        async with running(session):
+        async with linked(session):
             for payload in (b"1", b"2"):
                 assert session.publish(SCAN_TOPIC, payload, qos=1)
             assert session.publish(STORED.topic(site="hh1", string="s1"), b"{}", qos=1)

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -12,6 +11,7 @@ from cellkeeper.runtime.broker import Broker, running_broker
 from cellkeeper.runtime.errors import DuplicateServiceError
 from cellkeeper.runtime.session import BrokerAddress, Incoming, LastWill, Session
 from cellkeeper.testing.patience import PATIENCE_S, until
+from cellkeeper.testing.sessions import linked
 
 MORTAL = """
 import asyncio, sys
@@ -33,18 +33,6 @@ def session_to(broker: Broker, client_id: str, **changes: object) -> Session:
     return Session(address=BrokerAddress("127.0.0.1", broker.port), client_id=client_id, rng=Random(1), **changes)  # type: ignore[arg-type]
 
 
-@asynccontextmanager
-async def running(*sessions: Session) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(session.run()) for session in sessions]
-    try:
-        await until(lambda: all(session.is_up for session in sessions))
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def collect(session: Session, topic_filter: str, **options: object) -> list[Incoming]:
     seen: list[Incoming] = []
     session.subscribe(topic_filter, seen.append, **options)  # type: ignore[arg-type]
@@ -54,7 +42,7 @@ def collect(session: Session, topic_filter: str, **options: object) -> list[Inco
 async def test_a_message_travels_as_it_is(broker: Broker):
     reader, writer = session_to(broker, "reader"), session_to(broker, "writer")
     seen = collect(reader, "a/+")
-    async with running(reader, writer):
+    async with linked(reader, writer):
         assert writer.publish("a/b", b"\x00\xff", qos=1, correlation=b"id")
         await until(lambda: len(seen) == 1)
         await until(lambda: writer.backlog() == 0)
@@ -72,7 +60,7 @@ async def test_it_comes_back_after_the_broker_was_killed(broker: Broker):
     links: list[int] = []
     writer.on_link(lambda: links.append(writer.counters.connects))
     seen = collect(reader, "a")
-    async with running(reader, writer):
+    async with linked(reader, writer):
         broker.kill()
         await until(lambda: not writer.is_up and not reader.is_up)
         assert not writer.publish("a", b"lost", qos=1)
@@ -87,7 +75,7 @@ async def test_it_comes_back_after_the_broker_was_killed(broker: Broker):
 async def test_the_last_will_is_said_when_the_process_vanishes(broker: Broker):
     reader = session_to(broker, "reader")
     seen, presence = collect(reader, "will"), collect(reader, "here")
-    async with running(reader):
+    async with linked(reader):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", MORTAL, str(broker.port))
         await until(lambda: len(presence) == 1)
         process.kill()
@@ -114,13 +102,13 @@ async def test_who_comes_second_with_the_same_id_stops_and_the_first_goes_on(bro
 
 async def test_what_is_retained_does_not_reach_who_obeys(broker: Broker):
     writer = session_to(broker, "writer")
-    async with running(writer):
+    async with linked(writer):
         writer.publish("command/x", b"old", qos=1, retain=True)
         await until(lambda: writer.backlog() == 0)
         obeying, viewing = session_to(broker, "obeying"), session_to(broker, "viewing")
         commands = collect(obeying, "command/#", with_retained=False)
         views = collect(viewing, "command/#")
-        async with running(obeying, viewing):
+        async with linked(obeying, viewing):
             await until(lambda: len(views) == 1)
             assert views[0].retained
             writer.publish("command/x", b"new", qos=1)
@@ -131,13 +119,13 @@ async def test_what_is_retained_does_not_reach_who_obeys(broker: Broker):
 async def test_nothing_old_waits_for_who_obeys_and_something_for_who_records(broker: Broker):
     obeying, recording = session_to(broker, "obeying"), session_to(broker, "recording", keep_session=True)
     commands, records = collect(obeying, "x"), collect(recording, "x")
-    async with running(obeying, recording):
+    async with linked(obeying, recording):
         pass
     writer = session_to(broker, "writer")
-    async with running(writer):
+    async with linked(writer):
         writer.publish("x", b"while away", qos=1)
         await until(lambda: writer.backlog() == 0)
-        async with running(obeying, recording):
+        async with linked(obeying, recording):
             await until(lambda: len(records) == 1)
             writer.publish("x", b"live", qos=1)
             await until(lambda: len(records) == 2)
@@ -148,14 +136,14 @@ async def test_nothing_old_waits_for_who_obeys_and_something_for_who_records(bro
 
 async def test_an_expired_picture_is_not_shown_to_a_latecomer(broker: Broker):
     writer = session_to(broker, "writer")
-    async with running(writer):
+    async with linked(writer):
         writer.publish("kept", b"1", qos=1, retain=True)
         writer.publish("expiring", b"1", qos=1, retain=True, expires_s=1.0)
         await until(lambda: writer.backlog() == 0)
         await asyncio.sleep(2.2)  # the broker counts whole real seconds: there is no clock to move in it
         late = session_to(broker, "late")
         seen = collect(late, "#")
-        async with running(late):
+        async with linked(late):
             await until(lambda: len(seen) >= 1)
             writer.publish("end", b"", qos=1)
             await until(lambda: seen[-1].topic == "end")
@@ -165,7 +153,7 @@ async def test_an_expired_picture_is_not_shown_to_a_latecomer(broker: Broker):
 async def test_a_burst_of_a_large_room_arrives_whole(broker: Broker):
     reader, writer = session_to(broker, "reader"), session_to(broker, "writer")
     seen = collect(reader, "cell/+", qos=0)
-    async with running(reader, writer):
+    async with linked(reader, writer):
         taken = [writer.publish(f"cell/{cell}", b"x" * 150, qos=0, retain=True) for cell in range(4096)]
         await until(lambda: len(seen) == 4096)
     assert all(taken)

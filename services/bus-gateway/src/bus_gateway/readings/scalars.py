@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from cellkeeper.contract.physical import Quality
+from cellkeeper.contract.physical import PRECEDENCE, Quality
 
 from bus_gateway.line.sweep import SensorRow
 from bus_gateway.readings.scan_assembly import BY_DEGC_CODE, BY_VALUE_CODE, HIGHEST_DEGC, LOWEST_DEGC
@@ -74,24 +74,11 @@ def join_scalar(
     elif name in {"current_a", "float_a"}:
         before = values[name]
         is_void = before is None or value is None
-        worst = next(code for code in _WORST_FIRST if code in {quality, qualities[name]})
+        worst = next(code for code in (*PRECEDENCE, Quality.GOOD) if code in {quality, qualities[name]})
         values[name] = None if is_void or before is None or value is None else round(before + value, 4)
         qualities[name] = int(worst)
     elif values[name] is None and value is not None:
         values[name], qualities[name] = value, int(quality)
-
-
-_WORST_FIRST: Final = (
-    Quality.UNTRUSTED,
-    Quality.UPDATING,
-    Quality.SILENT,
-    Quality.BUS_ERROR,
-    Quality.OUT_OF_RANGE,
-    Quality.IMPLAUSIBLE,
-    Quality.IN_TEST,
-    Quality.NOT_RE_READ,
-    Quality.GOOD,
-)
 
 
 def _scalar_of(
