@@ -4,6 +4,7 @@ The files are written by today's code from memories that lack fields, as the ver
 """
 
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass, replace
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,10 @@ def scan(rules: SiteRules, second: int, cell_v: float, load_a: float) -> Reading
     )  # fmt: skip
 
 
-def on_load(rules: SiteRules) -> Memory:
+@cache
+def on_load(strings: int = 2) -> Memory:
     """Return a memory that has something to lose: of strings after float and two minutes of a load."""
+    rules = ONE if strings == 1 else TWO
     engine = Engine(rules, Memory.empty(rules))
     for second in range(190):
         engine.follow(scan(rules, second, *((FLOAT_V, -0.05) if second < 60 else (1.99 - 0.0004 * second, 20.0))))
@@ -85,7 +88,7 @@ def read_back(memory: Memory, written: SiteRules, folder: Path, now: SiteRules =
 
 
 def test_what_today_wrote_stays_as_it_is(tmp_path: Path):
-    memory = on_load(TWO)
+    memory = on_load()
     assert packed(read_back(memory, TWO, tmp_path)) == packed(memory)
 
 
@@ -119,7 +122,7 @@ def test_every_row_has_its_test():
 
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_a_field_that_is_not_there_begins_and_nothing_else_is_lost(name: str, tmp_path: Path):
-    memory, (part, own) = on_load(TWO), name.split(".")
+    memory, (part, own) = on_load(), name.split(".")
     older = replace(memory, **{part: lacking(getattr(memory, part), own)})
     found = read_back(older, TWO, tmp_path)
     BEGINNINGS[name](found)
@@ -132,7 +135,7 @@ def test_a_field_that_is_not_there_begins_and_nothing_else_is_lost(name: str, tm
 
 
 def test_lives_become_the_marks_of_the_cells_that_were_there_and_nothing_else_is_lost(tmp_path: Path):
-    memory, lives = on_load(TWO), np.ones(2 * CELLS, dtype=np.int64)
+    memory, lives = on_load(), np.ones(2 * CELLS, dtype=np.int64)
     fitted = np.full(CELLS, crc32(b"1|"), dtype=np.int64)
     older = replace(
         memory,
@@ -145,7 +148,7 @@ def test_lives_become_the_marks_of_the_cells_that_were_there_and_nothing_else_is
 
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_on_a_site_that_got_another_string_each_string_has_its_own_beginning(name: str, tmp_path: Path):
-    memory, (part, own) = on_load(ONE), name.split(".")
+    memory, (part, own) = on_load(1), name.split(".")
     older = replace(memory, **{part: lacking(getattr(memory, part), own)})
     found = read_back(older, ONE, tmp_path)
     BEGINNINGS[name](found)
@@ -154,7 +157,7 @@ def test_on_a_site_that_got_another_string_each_string_has_its_own_beginning(nam
 
 
 def test_cells_that_changed_places_take_what_begins_with_them(tmp_path: Path):
-    memory = on_load(TWO)
+    memory = on_load()
     sd = 0.01 * (1.0 + np.arange(2 * CELLS))
     older = replace(memory, soc=lacking(replace(memory.soc, sd_frac=sd), "parts"))
     ledger, _ = CellLedger().describe(said_of(SITE), BEGIN_S)
