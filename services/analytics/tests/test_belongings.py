@@ -11,6 +11,7 @@ from analytics.estimating import Asked, Memory, Standing, follow
 from analytics.impedance.sweep import Sweep
 from analytics.intake import no_readings
 from analytics.ledger import CellLedger, Place
+from analytics.older_memories import completed
 from analytics.site_rules import SiteRules
 from service_room import CELLS, site_of
 
@@ -68,12 +69,12 @@ def with_trend(memory: Memory, rules: SiteRules) -> Memory:
 
 def test_nothing_is_touched_while_nothing_moves():
     memory = numbered()
-    assert brought(memory, Cells.of(LAYOUT, LEDGER), PLAIN).memory is memory
+    assert brought(memory, Cells.of(LAYOUT, LEDGER), LAYOUT).memory is memory
 
 
 def test_what_was_learned_follows_cells_that_change_places():
     cells = cells_after(ring(("s1", 2), ("s1", 5), ("s2", 3)))
-    found = brought(numbered(), cells, PLAIN.with_cells(cells))
+    found = brought(numbered(), cells, LAYOUT)
     expected = (1.0 + np.arange(N)) / 100.0
     expected[[1, 4, CELLS + 2]] = np.array([5.0, CELLS + 3.0, 2.0]) / 100.0
     memory = found.memory
@@ -92,7 +93,7 @@ def test_the_trend_of_an_impedance_follows_within_its_string():
     memory = with_trend(numbered(), PLAIN)
     cells = cells_after(ring(("s1", 2), ("s1", 5)))
     rules = PLAIN.with_cells(cells)
-    found = Standing.of(brought(memory, cells, rules).memory, rules).impedance
+    found = Standing.of(brought(memory, cells, LAYOUT).memory, rules).impedance
     before = Standing.of(memory, PLAIN).impedance
     assert not np.isnan(before.ohm).any()
     assert found.ohm[[1, 4]].tolist() == before.ohm[[4, 1]].tolist()
@@ -103,7 +104,7 @@ def test_across_strings_a_trend_begins_anew_and_only_there():
     memory = with_trend(numbered(), PLAIN)
     cells = cells_after(ring(("s1", 2), ("s2", 5)))
     rules = PLAIN.with_cells(cells)
-    found = Standing.of(brought(memory, cells, rules).memory, rules).impedance
+    found = Standing.of(brought(memory, cells, LAYOUT).memory, rules).impedance
     assert np.flatnonzero(np.isnan(found.ohm)).tolist() == [1, CELLS + 4]
 
 
@@ -115,7 +116,7 @@ def test_a_replaced_cell_begins_with_nothing_and_the_others_keep_theirs():
     rules = PLAIN.with_cells(cells)
     assert cells.born_s[2] == NOW_S
     memory = with_trend(numbered(), PLAIN)
-    found = brought(memory, cells, rules).memory
+    found = brought(memory, cells, LAYOUT).memory
     scan = no_readings(LAYOUT)
     scan.at_s[:] = NOW_S + 60.0
     after = follow(found, Standing.of(found, rules), scan, Asked(), rules)
@@ -130,7 +131,7 @@ def test_a_cell_that_changes_places_keeps_its_trend_only_with_the_same_kind_of_t
     memory = with_trend(numbered(), rules)
     cells = cells_after(ring(("s1", 2), ("s1", 5)))
     moved = rules.with_cells(cells)
-    found = Standing.of(brought(memory, cells, moved).memory, moved).impedance
+    found = Standing.of(brought(memory, cells, LAYOUT).memory, moved).impedance
     assert np.flatnonzero(np.isnan(found.ohm)).tolist() == [1, 4]
 
 
@@ -145,7 +146,7 @@ def test_a_memory_from_before_the_ledger_is_of_the_same_cells():
         life=replace(memory.life, lives=lives),
         impedance=replace(memory.impedance, tracks=tracks),
     )
-    found = brought(before, Cells.of(LAYOUT, LEDGER), PLAIN).memory
+    found = completed(before, LAYOUT)
     assert found.soh.lives.tolist() == memory.soh.lives.tolist()
     assert found.life.lives.tolist() == memory.life.lives.tolist()
     assert [track.fitted.tolist() for track in found.impedance.tracks] == [

@@ -111,13 +111,6 @@ def test_instruments_are_held_together_without_current_only_and_when_they_show_t
     assert room.memory.held[0] == pytest.approx(1.0 / 1.002)
 
 
-def test_what_an_older_version_remembered_goes_on():
-    room = room_of()
-    room.memory = replace(room.memory, held=np.empty(0))
-    assert in_a_discharge(room, ohm=0.0).bus_left_s[0] > 0.0
-    assert room.memory.held.shape == (1,)
-
-
 def test_only_volts_are_measured_at_the_ups():
     with pytest.raises(ValueError, match="leave it out of the current sensor"):
         SensorTable.model_validate({"kind": "current", "bus": "b", "address": 900, "at_ups": True})

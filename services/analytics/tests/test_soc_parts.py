@@ -61,13 +61,12 @@ def test_an_idle_string_is_told_more_surely_than_zero_and_table_added_up():
 
 
 @pytest.mark.parametrize("profile", [NMC, LFP])
-def test_a_memory_from_before_there_were_parts_goes_on_no_surer(profile):
+def test_parts_that_begin_with_the_filters_sd_are_told_no_surer(profile):
     player = told_at(rules_of({"s1": profile}), 0.7, 0.02)
     for k in range(60):
         player.see("discharge", BEGAN_S + k, ocv(profile, 0.7) - 0.008, 10.0)
-    old = Player(player.rules, replace(player.memory, parts=Parts.nothing()))
+    old = Player(player.rules, replace(player.memory, parts=Parts.begin(player.memory.sd_frac)))
     told = player.see("discharge", BEGAN_S + 60.0, ocv(profile, 0.7) - 0.008, 10.0)
     again = old.see("discharge", BEGAN_S + 60.0, ocv(profile, 0.7) - 0.008, 10.0)
     assert again.soc_frac == pytest.approx(told.soc_frac, abs=1e-12)
     assert (again.soc_sd_frac >= told.soc_sd_frac).all()
-    assert len(old.memory.parts.start_frac) == 4

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import structlog
 from cellkeeper.contract.channels import CELL_ESTIMATE, DCBUS, ESTIMATE, IMPEDANCE, MODE, SCAN
-from cellkeeper.contract.scan_columns import ScanColumns, decode_scan
+from cellkeeper.contract.scan_columns import ScanColumns
 from cellkeeper.contract.site import Site
 from cellkeeper.contract.telemetry import DcBusState, ImpedanceSweep
 from cellkeeper.contract.wire import PayloadRefusedError, decode, encode
@@ -23,6 +23,7 @@ from analytics.cells import Cells
 from analytics.counters import Counters
 from analytics.engine import Engine
 from analytics.estimates import Estimates
+from analytics.heard_scans import scan_of
 from analytics.intake import Intake
 from analytics.late_scans import LateScans
 from analytics.log_book import LogBook
@@ -104,14 +105,8 @@ class Analytics:
 
     def on_scan(self, message: Incoming) -> None:
         """Take a scan; it is estimated in a moment, together with those of the other strings."""
-        try:
-            scan = decode_scan(message.payload)
-        except PayloadRefusedError as exc:
-            self.refusals.add(message.topic, str(exc))
-            return
-        ids = SCAN.match(message.topic)
-        if ids is None or (scan.site, scan.string) != (self.site.site.id, ids["string"]):
-            self.refusals.add(message.topic, f"payload is of {scan.site}/{scan.string}")
+        scan = scan_of(message, SCAN, self.site.site.id, self.refusals)
+        if scan is None:
             return
         verdict = self.intake.judge(scan)
         if verdict == "wrong_size":

@@ -7,16 +7,13 @@ of a cell that is gone stays in its column and is dropped by the estimator that 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
-from zlib import crc32
 
 import numpy as np
 
-from analytics.cells import Cells, marked, order_of
+from analytics.cells import Cells, order_of
 from analytics.estimating import Memory
 from analytics.impedance.track import Track, columns_of
-from analytics.lives import Counts
 from analytics.readings import Layout, Places
-from analytics.site_rules import SiteRules
 
 _SOC: Final = ("soc_frac", "sd_frac", "gain_cov", "source", "anchored_at_s", "held")
 _LIFE: Final = ("years", "pace", "born_s", "age_frac", "news", "state", "p_6m", "p_12m", "lives")
@@ -30,16 +27,14 @@ class Brought:
     strings: tuple[str, ...] = ()
 
 
-def brought(memory: Memory, cells: Cells, rules: SiteRules) -> Brought:
+def brought(memory: Memory, cells: Cells, layout: Layout) -> Brought:
     """Return the memory with the columns of each cell at the place where the cell is now.
 
     Args:
         memory: of the batch before.
         cells: of now.
-        rules: of the site, for those cells.
+        layout: of the site.
     """
-    layout = rules.layout
-    memory = _with_marks(memory, rules)
     order = order_of(memory.soh.lives, cells.marks)
     if order is None:
         return Brought(memory)
@@ -57,7 +52,7 @@ def brought(memory: Memory, cells: Cells, rules: SiteRules) -> Brought:
             memory.soc,
             unit=_all(memory.soc.unit, order),
             kalman=_all(memory.soc.kalman, order),
-            parts=_all(memory.soc.parts, order) if len(memory.soc.parts.start_frac) else memory.soc.parts,
+            parts=_all(memory.soc.parts, order),
             **_named(memory.soc, _SOC, order),
         ),
         runtime=replace(
@@ -71,31 +66,6 @@ def brought(memory: Memory, cells: Cells, rules: SiteRules) -> Brought:
         life=replace(memory.life, **_named(memory.life, _LIFE, order)),
     )
     return Brought(after, tuple(layout.strings[at] for at in touched))
-
-
-def _with_marks(memory: Memory, rules: SiteRules) -> Memory:
-    """Return the memory with marks where a version before the ledger remembered lives."""
-    layout, old = rules.layout, memory.soh.lives
-    soh, life = marked(old, layout), marked(memory.life.lives, layout)
-    if soh is old and life is memory.life.lives:
-        return memory
-    tracks = tuple(_renamed(track, old, soh, rules) for track in memory.impedance.tracks)
-    return replace(
-        memory,
-        soh=replace(memory.soh, lives=soh),
-        life=replace(memory.life, lives=life),
-        impedance=replace(memory.impedance, tracks=tracks),
-    )
-
-
-def _renamed(track: Track, lives: Counts, marks: Counts, rules: SiteRules) -> Track:
-    """Return a track whose marks name the cells; before they were made of lives, and of no kind of terminal."""
-    if track.string not in rules.layout.strings:
-        return track
-    span = rules.layout.span(rules.layout.strings.index(track.string))
-    was = np.array([crc32(f"{life}|".encode()) for life in lives[span].tolist()], dtype=np.int64)
-    now = np.array([crc32(f"{mark}|".encode()) for mark in marks[span].tolist()], dtype=np.int64)
-    return replace(track, fitted=np.where(track.fitted == was, now, track.fitted)) if len(was) == len(now) else track
 
 
 def _all[P: Any](part: P, order: Places) -> P:

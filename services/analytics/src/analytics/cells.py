@@ -69,17 +69,6 @@ def mark_of(cell: str) -> int:
     return ABOVE_LIVES + int.from_bytes(blake2b(cell.encode(), digest_size=7).digest())
 
 
-def marked(lives: Counts, layout: Layout) -> Counts:
-    """Return marks (N,) for what a memory remembers: versions before the ledger wrote lives, which name a cell too."""
-    if not ((lives > 0) & (lives < ABOVE_LIVES)).any():
-        return lives
-    found = lives.copy()
-    for at, place in enumerate(places_of(layout)):
-        if 0 < lives[at] < ABOVE_LIVES:
-            found[at] = mark_of(cell_key(place, int(lives[at])))
-    return found
-
-
 def order_of(before: Counts, now: Counts) -> "np.ndarray[tuple[int], np.dtype[np.intp]] | None":
     """Return from which place (N,) each cell of now came, its own where it is unknown; None when none has moved."""
     away = np.flatnonzero(before != now)

@@ -86,7 +86,7 @@ class Engine:
     def take_cells(self, cells: Cells) -> tuple[str, ...]:
         """Take which cell is where from now on; what was learned follows. Return the strings in which any moved."""
         self.rules = self.rules.with_cells(cells)
-        found = brought(self.memory, cells, self.rules)
+        found = brought(self.memory, cells, self.layout)
         self.memory = found.memory
         self._standing = Standing.of(self.memory, self.rules)
         return found.strings

@@ -51,5 +51,5 @@ def with_first_float(memory: SocMemory, readings: Readings, modes: Sequence[Mode
     begun = Kalman.begin(soc_frac, sd_frac)
     kalman = {name: np.where(chosen, getattr(begun, name), getattr(memory.kalman, name)) for name in _NAMES}
     source = np.where(chosen, np.uint8(Source.FLOAT), memory.source)
-    parts = anchored(memory.parts, chosen, sd_frac) if len(memory.parts.start_frac) else memory.parts
+    parts = anchored(memory.parts, chosen, sd_frac)
     return replace(memory, soc_frac=soc_frac, sd_frac=sd_frac, parts=parts, kalman=Kalman(**kalman), source=source)

@@ -6,13 +6,12 @@ from typing import Final
 
 import structlog
 from cellkeeper.contract.channels import BACKFILL
-from cellkeeper.contract.scan_columns import decode_scan
-from cellkeeper.contract.wire import PayloadRefusedError
 from cellkeeper.runtime.refusals import RefusalLog
 from cellkeeper.runtime.service import ServiceVoice
 from cellkeeper.runtime.session import Incoming
 
 from analytics.catching_up import CatchUp, Caught
+from analytics.heard_scans import scan_of
 from analytics.papers import Papers, ended_text
 
 AT_ONCE: Final = 5  # scans of each string: some 15 ms, and live scans never wait for longer
@@ -47,16 +46,9 @@ class LateScans:
         """Take a late scan; most of them were seen live, and cost no more than to be read."""
         if self.catch_up.is_idle:
             return
-        try:
-            scan = decode_scan(message.payload)
-        except PayloadRefusedError as exc:
-            self.refusals.add(message.topic, str(exc))
-            return
-        ids = BACKFILL.match(message.topic)
-        if ids is None or (scan.site, scan.string) != (self.site, ids["string"]):
-            self.refusals.add(message.topic, f"payload is of {scan.site}/{scan.string}")
-            return
-        self.catch_up.take_late(message.payload, scan, self._now_s())
+        scan = scan_of(message, BACKFILL, self.site, self.refusals)
+        if scan is not None:
+            self.catch_up.take_late(message.payload, scan, self._now_s())
 
     async def run(self) -> None:
         """Follow late scans, a few at a time, until cancelled."""

@@ -39,6 +39,7 @@ from analytics.late_scans import LateScans
 from analytics.ledger_file import FILE as LEDGER
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
+from analytics.older_memories import completed
 from analytics.papers import Papers
 from analytics.settings import AnalyticsSettings
 from analytics.site_rules import SiteRules, layout_of
@@ -63,7 +64,7 @@ def batteries_of(site: Site, site_file: Path) -> Mapping[str, BatteryType]:
 
 
 def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice) -> Memory:
-    """Return what was learned; what cannot be read begins anew and is told."""
+    """Return what was learned, in today's shape; what cannot be read begins anew and is told."""
     empty = Memory.empty(rules)
     try:
         found = file.read(empty, rules.layout)
@@ -74,7 +75,7 @@ def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice) -> Memory:
         voice.event("estimate.memory_lost", "warning", f"{file.path}: {part}; this part begins anew")
     for string in found.strings_anew:
         log.info("estimate.anew", string=string)
-    return found.memory.without(found.strings_anew)
+    return completed(found.memory, rules.layout).without(found.strings_anew)
 
 
 def running_at(memory: Memory) -> frozenset[int]:
@@ -134,7 +135,7 @@ def compose(
         draws=settings.dossier,
     )
     refusals = RefusalLog()
-    engine = Engine(rules, brought(recalled(rules, memory, voice), cells, rules).memory)
+    engine = Engine(rules, brought(recalled(rules, memory, voice), cells, rules.layout).memory)
     pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
     many = len(layout.strings)
     analytics = Analytics(

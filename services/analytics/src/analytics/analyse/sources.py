@@ -47,15 +47,11 @@ def names_in(path: Path, delimiter: str) -> list[str]:
     Raises:
         AnalyseError: it cannot be read, or has no header.
     """
-    try:
+    with _readable(path):
         if path.suffix in PARQUET:
             return list(pq.read_schema(path).names)
         with opened(path) as lines:
             return header_of(lines, delimiter)
-    except RecordedFileError as exc:
-        raise AnalyseError(f"{path}: {exc}") from exc
-    except (OSError, pa.ArrowInvalid) as exc:
-        raise AnalyseError(f"{path}: {_reason(exc)}") from exc
 
 
 def known_layout(names: Sequence[str], given: RowLayout) -> RowLayout | None:
@@ -84,16 +80,12 @@ def rows_of(path: Path, layout: RowLayout) -> Rows:
     Raises:
         AnalyseError: it cannot be read, or a named column is not there.
     """
-    try:
+    with _readable(path):
         if path.suffix in PARQUET:
             yield from read_rows(_parquet_lines(path), replace(layout, delimiter=",", decimal=".", columns=None))
             return
         with opened(path) as lines:
             yield from read_rows(lines, layout)
-    except RecordedFileError as exc:
-        raise AnalyseError(f"{path}: {exc}") from exc
-    except (OSError, pa.ArrowInvalid) as exc:
-        raise AnalyseError(f"{path}: {_reason(exc)}") from exc
 
 
 def long_rows(path: Path, delimiter: str, decimal: str) -> Rows:
@@ -102,13 +94,26 @@ def long_rows(path: Path, delimiter: str, decimal: str) -> Rows:
     Raises:
         AnalyseError: it cannot be read.
     """
-    try:
+    with _readable(path):
         if path.suffix in PARQUET:
             yield from _scans(csv.DictReader(_parquet_lines(path)), _number)
             return
         with opened(path) as lines:
             comma = decimal == ","
             yield from _scans(csv.DictReader(lines, delimiter=delimiter), _comma_number if comma else _number)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read, and why.
+
+    Raises:
+        AnalyseError: in place of what the readers of its form raise.
+    """
+    try:
+        yield
+    except RecordedFileError as exc:
+        raise AnalyseError(f"{path}: {exc}") from exc
     except (OSError, pa.ArrowInvalid, csv.Error) as exc:
         raise AnalyseError(f"{path}: {_reason(exc)}") from exc
 

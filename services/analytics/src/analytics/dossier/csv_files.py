@@ -1,9 +1,7 @@
 """A dossier as three CSV files: summary, units, course. Times are UTC, an empty field is unknown. Pure text."""
 
-import csv
 import re
-from collections.abc import Iterable, Iterator
-from io import StringIO
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -11,6 +9,7 @@ from cellkeeper.contract.moment import format_ms
 
 from analytics.dossier.model import Dossier
 from analytics.dossier.words import verdict_sentences
+from analytics.paper.csv_text import csv_text
 
 _NEGATIVE_ZERO: Final = re.compile(r"-(0\.0*)(?![0-9])")
 UNITS_HEADER: Final = (
@@ -23,18 +22,10 @@ UNITS_HEADER: Final = (
 def csv_files(dossier: Dossier) -> dict[str, str]:
     """Return the text of each file by the ending of its name; the same dossier gives the same bytes."""
     return {
-        "summary.csv": _text(("what", "value", "unit"), _summary(dossier)),
-        "units.csv": _text(UNITS_HEADER, _units(dossier)),
+        "summary.csv": csv_text(("what", "value", "unit"), _summary(dossier)),
+        "units.csv": csv_text(UNITS_HEADER, _units(dossier)),
         "course.csv": "\n".join([",".join(_course_header(dossier)), *_course(dossier), ""]),
     }
-
-
-def _text(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def _summary(dossier: Dossier) -> Iterator[tuple[str, str, str]]:

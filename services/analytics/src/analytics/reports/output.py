@@ -1,14 +1,13 @@
 """Writes reports where people asked for them."""
 
-import csv
 from collections.abc import Iterable
-from io import StringIO
 from pathlib import Path
 from typing import Final
 
 from cellkeeper.runtime.whole_file import whole_file
 
 from analytics.paper.blocks import Document
+from analytics.paper.csv_text import csv_text
 from analytics.paper.pdf import pdf_of
 from analytics.reports.errors import ReportError
 
@@ -30,12 +29,3 @@ def write_report(path: Path, document: Document, header: Iterable[str], rows: It
             sink.write(body)
     except OSError as exc:
         raise ReportError(f"{path}: {exc.strerror or exc}; choose another --out") from exc
-
-
-def csv_text(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return rows as CSV with Unix line ends."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()

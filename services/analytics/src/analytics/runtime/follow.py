@@ -47,7 +47,7 @@ class RuntimeMemory:
         learned: (N,) what the discharge that is on, or the last one, has shown of the units.
         before_degc: (N,) temperature of the units, held while a load is on: a table has the warming of its own
             discharge in it already.
-        held: sum of the units over the volts at the UPS, without current; no entries in what older versions wrote.
+        held: sum of the units over the volts at the UPS, without current.
     """
 
     at_s: Floats
@@ -117,8 +117,6 @@ def follow_runtime(
         believed: charge and health of all units.
         rules: of all strings.
     """
-    if len(memory.held) < len(modes):
-        memory = replace(memory, held=np.full(len(modes), np.nan))
     with np.errstate(invalid="ignore"):
         fresh = (readings.at_s > memory.at_s) | (np.isnan(memory.at_s) & ~np.isnan(readings.at_s))
         stepped_back = readings.at_s < memory.at_s - CLOCK_BACK_S

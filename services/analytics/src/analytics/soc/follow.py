@@ -13,7 +13,7 @@ from analytics.soc.capacity_belief import CapacityBelief
 from analytics.soc.counting import count
 from analytics.soc.current import Flow, ModeFlags, flow
 from analytics.soc.looking import look
-from analytics.soc.memory import Parts, SocEstimate, SocMemory, StringPast, UnitPast
+from analytics.soc.memory import SocEstimate, SocMemory, StringPast, UnitPast
 from analytics.soc.owed import Interval, with_scan, without
 from analytics.soc.polarisation import Polarised, polarise
 from analytics.soc.rules import SocRules
@@ -35,8 +35,6 @@ def follow_soc(
         capacity: believed of the units.
         rules: of the site.
     """
-    if not len(memory.parts.start_frac):
-        memory = replace(memory, parts=Parts.begin(memory.sd_frac))
     unit, where = memory.unit, rules.layout.string_of
     time = passed(memory.string, readings.at_s, rules.gap_s)
     cell_v = _finite(readings.unit_v) / rules.layout.cells_per_unit
@@ -68,9 +66,7 @@ def _due(string: StringPast, time: Passed, now: Flow) -> Flags:
 
 def _is_unusual(memory: SocMemory, time: Passed, now: Flow) -> Flags:
     """Return for which strings (S,) this scan cannot be summed up with others: the current is another, or unknown."""
-    is_other = now.is_step | time.is_gap | ~now.is_trusted
-    if len(memory.owed.charges):
-        is_other = is_other | (now.is_charging != memory.owed.charges)
+    is_other = now.is_step | time.is_gap | ~now.is_trusted | (now.is_charging != memory.owed.charges)
     return np.asarray(time.is_new & is_other)
 
 

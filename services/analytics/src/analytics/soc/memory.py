@@ -93,7 +93,7 @@ class UnitPast:
 
 @checked_frozen
 class Owed:
-    """What has happened since units were carried on last; all empty in the memory of a version that had none.
+    """What has happened since units were carried on last.
 
     Attributes:
         s: (S,) time.
@@ -118,7 +118,7 @@ class Owed:
 
 @checked_frozen
 class Parts:
-    """What the error of the main filter's charge may be made of; (N,) each, sd. Empty in the memory of older versions.
+    """What the error of the main filter's charge may be made of; (N,) each, sd.
 
     Attributes:
         start_frac: of the first guess or the last anchor, of what contradicted since, and of the volts' noise.
@@ -140,7 +140,7 @@ class Parts:
 
     @classmethod
     def nothing(cls) -> Self:
-        """Return what an older version remembers."""
+        """Return what is read where an older version wrote none; `older_memories.py` begins it."""
         return cls.begin(np.zeros(0))
 
 

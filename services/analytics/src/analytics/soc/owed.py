@@ -22,8 +22,6 @@ LEAK_PER_AH: Final = 0.0002  # a soft short that nobody sees: 20 mA of 100 Ah
 
 def with_scan(owed: Owed, flow: Flow, time: Passed, bleed_a: Floats, rules: SocRules) -> Owed:
     """Return the sums with this scan: currents and times of its strings, bleeds of the units (N,)."""
-    if not len(owed.s):
-        return with_scan(Owed.nothing(len(time.dt_s), rules.units), flow, time, bleed_a, rules)
     dt_s, bleed_as = time.dt_s, owed.bleed_as
     if bleed_a.any():
         bleed_as = bleed_as + bleed_a * dt_s[rules.layout.string_of]

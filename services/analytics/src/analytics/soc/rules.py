@@ -1,6 +1,6 @@
 """What the estimate of charge depends on and does not change: chemistry, size and layout, once per unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, Self
@@ -9,7 +9,7 @@ import numpy as np
 from cellkeeper.contract.chemistry import Chemistry
 from cellkeeper.contract.estimating import EstimateProfile
 
-from analytics.readings import Flags, Floats, Layout
+from analytics.readings import Flags, Floats, Layout, Places
 from analytics.soc.curves import PLACES, CurveOf, Curves
 
 MONTH_S: Final = 30.0 * 86_400.0
@@ -127,14 +127,8 @@ class SocRules:
             KeyError: a string of the layout has no chemistry or no rating.
         """
         chosen = [profiles[string] for string in layout.strings]
-        kinds: list[EstimateProfile] = []
-        for chemistry in chosen:
-            if chemistry.estimate not in kinds:
-                kinds.append(chemistry.estimate)
-        curves = Curves.of(kinds)
-        kind = np.array([kinds.index(each.estimate) for each in chosen], dtype=np.intp)
+        curves, kind = _curves_of(chosen)
         ah = np.array([rated_ah[string] for string in layout.strings], dtype=np.float64)
-
         is_flat = np.array([chemistry.estimate.curve == "flat" for chemistry in chosen])[layout.string_of]
 
         def each(name: str) -> Floats:
@@ -184,3 +178,12 @@ class SocRules:
     def units(self) -> int:
         """Units of all strings, N."""
         return self.layout.units
+
+
+def _curves_of(chosen: Sequence[Chemistry]) -> tuple[Curves, Places]:
+    """Return the tables of the kinds of cells there are, each once, and which of them each string (S,) has."""
+    kinds: list[EstimateProfile] = []
+    for chemistry in chosen:
+        if chemistry.estimate not in kinds:
+            kinds.append(chemistry.estimate)
+    return Curves.of(kinds), np.array([kinds.index(each.estimate) for each in chosen], dtype=np.intp)
