@@ -166,6 +166,15 @@ class TestFull:
         assert early.string_frac == pytest.approx(1.0, abs=0.012)
         assert early.string_sd_frac > down.string_sd_frac
 
+    def test_a_test_that_ends_for_its_weakest_unit_a_little_early_proves_them_all(self):
+        """Whoever ends it has a meter of its own: the module still reads some millivolts above the end voltage."""
+        capacity = np.array([90.0, *np.linspace(97.0, 103.0, 23)])
+        down, early = (full(record_of(capacity, until_ah=until_ah)) for until_ah in (90.1, 89.8))
+        assert down.unit_frac == pytest.approx(capacity / 100.0, abs=0.01)
+        assert early.unit_frac == pytest.approx(capacity / 100.0, abs=0.015)
+        assert (early.unit_sd_frac[1:] >= down.unit_sd_frac[1:]).all()
+        assert not full(record_of(capacity, until_ah=86.0)).is_proven
+
     @pytest.mark.parametrize("degc", [3.0, 47.0, NAN])
     def test_outside_of_5_to_45_degrees_it_is_not_determined(self, degc):
         found = full(record_of(EVEN, degc=degc))
