@@ -25,6 +25,7 @@ from cellkeeper.contract.chemistry import Chemistry, profiles
 from bench.figure import Figure
 from bench.soc_play import SET_SD, Sensors, Told, look, play, start_of, with_tables
 from bench.soc_rivals import counting, textbook_filter
+from bench.soc_tested import taught
 from bench.truth.identify import identify
 from bench.truth.leaf import TEMPERATURES_DEGC, leaf_run
 from bench.truth.pybamm_sets import NoTruthError, pybamm_run
@@ -36,6 +37,7 @@ NAMES = (
     "soc_rmse_lead_pybamm",
     "soc_rmse_lead_pybamm_15c",
     "soc_rmse_lfp_pybamm",
+    "soc_rmse_lfp_tested",
     "soc_rmse_leaf",
     "soc_coverage_min",
     "soc_sharpness_max",
@@ -45,6 +47,7 @@ PROFILE_OF: Final = {"nmc": "nmc", "lead": "vrla_agm", "lfp": "lfp"}
 TABLE_SD_V: Final = {"nmc": 0.0012, "lead": 0.0007, "lfp": 0.004, "leaf": 0.001}  # of tables of this very kind of cell
 GOALS: Final = {"nmc": (0.005, 0.007), "lead": (0.005, 0.007), "lfp": (0.008, 0.008)}
 SEEDS: Final = {25.0: 101, 15.0: 102}
+INSTRUMENTS_SEED: Final = 5  # the same gain, zero and module errors for every run of so many cells
 CELLS: Final = 64
 LEAF_CAPACITY_SD: Final = 0.01  # one cell, measured
 LEARNED_SD: Final = 0.01
@@ -66,10 +69,13 @@ class Case:
     def chemistry_id(self) -> str:
         return PROFILE_OF[self.name.split("-")[0]]
 
-    def seen_by(self, sensors: Sensors, chemistry: Chemistry | None = None) -> Told:
-        seen = look(self.run, sensors, seed=5)
+    def seen_by(
+        self, sensors: Sensors, chemistry: Chemistry | None = None, capacity: CapacityBelief | None = None
+    ) -> Told:
+        seen = look(self.run, sensors, seed=INSTRUMENTS_SEED)
         start = start_of(seen, self.start_error, seed=3)
-        capacity = CapacityBelief.rated(np.full(len(start), self.run.nominal_ah), self.capacity_sd)
+        if capacity is None:
+            capacity = CapacityBelief.rated(np.full(len(start), self.run.nominal_ah), self.capacity_sd)
         return play(seen, chemistry or self.chemistry, start, self.start_sd, capacity)
 
 
@@ -80,6 +86,7 @@ def figures() -> list[Figure]:
     try:
         for chemistry in ("nmc", "lead", "lfp"):
             found += list(_simulated(chemistry, told))
+        found.append(_tested())
     except NoTruthError as exc:
         print(f"# no figures on simulated truth: {exc}", flush=True)
     found.append(_leaf(told))
@@ -101,6 +108,19 @@ def _simulated(chemistry: str, told: dict[str, Told]) -> Iterator[Figure]:
                 _beside(case)
         note = f"{CELLS} cells x 4 draws at {degc:g} °C: {rows}; simulated by PyBaMM, tables of 25 °C from another run"
         yield Figure(name, worst.rmse, "", GOALS[chemistry][cold], note=note)
+
+
+def _tested() -> Figure:
+    """Return the figure of LFP whose cells went through one capacity test before, seen by the same instruments."""
+    scores, rows = [], []
+    for profile in ("ups", "steps"):
+        case = _case("lfp", profile, 25.0)
+        test = pybamm_run("lfp", f"{profile}-test", cells=CELLS, seed=SEEDS[25.0])
+        learned = taught(look(test, Sensors(), seed=INSTRUMENTS_SEED), case.chemistry, case.chemistry_id)
+        scores.append(case.seen_by(Sensors(), capacity=learned.capacity))
+        rows.append(f"{profile} {_said(scores[-1])} with {learned.said()}")
+    note = f"cells of soc_rmse_lfp_pybamm after a discharge at C/5 that the first empty cell ended: {'; '.join(rows)}"
+    return Figure("soc_rmse_lfp_tested", max(each.rmse for each in scores), "", GOALS["lfp"][0], note=note)
 
 
 @cache
@@ -136,7 +156,7 @@ def _beside(case: Case) -> None:
         rows[name] = case.seen_by(replace(few, **changed))
     if case.name.startswith("lead"):
         rows["65 mV surface charge"] = case.seen_by(replace(few, surface_v=0.10))
-    seen = look(case.run, few, seed=5)
+    seen = look(case.run, few, seed=INSTRUMENTS_SEED)
     start = start_of(seen, case.start_error, seed=3)
     rows["plain counting"] = counting(seen, start)
     rows["textbook filter"] = textbook_filter(seen, case.chemistry, start, case.start_sd)

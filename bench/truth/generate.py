@@ -5,7 +5,9 @@
 Chemistries: nmc (Chen2020, single particle with electrolyte, lumped heat), lfp (Prada2013 with two branches 20 mV apart
 that change over about 5 % of charge), lead (Sulzer2019, gel, porous electrodes). Profiles: `ups` idle, 20 min outage,
 rest, recharge of the same charge, rest; `steps` random currents of 1 to 10 min within a window of charge; `pulses`
-discharge and charge in portions with rests between, for identification.
+discharge and charge in portions with rests between, for identification; `steps-test` and `ups-test` a capacity test
+of the lithium cells that the profile of that name and seed has: float, C/5 until the first cell is at its end voltage,
+rest, a little recharge.
 
 All cells of a run carry the same current. They differ in capacity (sd 2 %), in resistance (sd of some 10 %), in the
 temperature of their place (sd 1.5 K) and a little in what they begin with. State of charge is charge counted on the
@@ -17,7 +19,7 @@ import argparse
 import json
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,11 @@ pybamm.set_logging_level("CRITICAL")
 
 HALF_GAP_V = 0.010  # between the branches of lithium iron phosphate
 BRANCH_RATE = 20.0
+TEST = "-test"
+TEST_RATE = 0.2
+FLOATING_RATE = 0.005
+FLOATED_S = 2700.0  # longer than a full cell is told by
+BELOW_CUTOFF_V = 0.4  # so far the model goes on, for the scan that sees a cell below its end voltage
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,10 @@ MAKERS = {"nmc": nmc, "lfp": lfp, "lead": lead}
 class Cells:
     """One built model, solved again and again for cells of other size and place."""
 
-    def __init__(self, chemistry: str, at_s: Floats, current_a: Floats) -> None:
+    def __init__(self, chemistry: str, at_s: Floats, current_a: Floats, lowest_v: float | None = None) -> None:
         model, par = MAKERS[chemistry]()
+        if lowest_v is not None:
+            par["Lower voltage cut-off [V]"] = lowest_v
         self.kind, self.at_s = KINDS[chemistry], at_s
         self.nominal_ah = float(par["Nominal cell capacity [A.h]"])
         # In a rest the solver takes steps that would leap over a pulse: it stops shortly before each change.
@@ -151,10 +160,64 @@ def pulses(q: float, step_s: float) -> Floats:
     return np.concatenate(parts)
 
 
+def capacity_test(q: float, step_s: float, drawn_s: float) -> Floats:
+    """Float with next to no current, C/5 for so long, rest, some recharge."""
+    parts = ((FLOATED_S, -FLOATING_RATE), (drawn_s, TEST_RATE), (600.0, 0.0), (600.0, -TEST_RATE))
+    return np.concatenate([np.full(int(s / step_s), rate * q) for s, rate in parts])
+
+
 def current_of(profile: str, q: float, step_s: float, rng: np.random.Generator, first: float) -> Floats:
-    if profile == "steps":
+    if profile.startswith("steps"):
         return steps(q, step_s, rng, first)
-    return ups(q, step_s) if profile == "ups" else pulses(q, step_s)
+    return ups(q, step_s) if profile.startswith("ups") else pulses(q, step_s)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Cells of one string, an array each: sizes of 1, ohms in series, temperature of the place, charge at the begin."""
+
+    size: Floats
+    series_ohm: Floats
+    place_degc: Floats
+    begin: Floats
+
+    @classmethod
+    def drawn(
+        cls, kind: Kind, rng: np.random.Generator, cells: int, degc: float, first: float, wide: float
+    ) -> "Population":
+        """Draw the cells; with `wide` 0 all are the middle one."""
+        size = np.clip(1.0 + wide * rng.normal(0.0, 0.02, cells), 0.94, 1.06)
+        series_ohm = wide * rng.normal(0.0, kind.series_ohm_sd, cells)
+        place_degc = degc + wide * rng.normal(0.0, 1.5, cells)
+        begin = first + wide * kind.takes_first_soc * rng.normal(0.0, 0.01, cells)
+        return cls(size, series_ohm, place_degc, np.minimum(begin, 0.995 if kind.takes_first_soc else 1.0))
+
+    def before_test(self, rng: np.random.Generator) -> "Population":
+        """Return the cells as they stand at float before a test that finds them within 1 % of full."""
+        full = np.minimum(1.0 - rng.uniform(0.0, 0.01, len(self.size)), 0.997)  # the model ends at 1
+        return replace(self, begin=full - FLOATING_RATE * FLOATED_S / 3600.0)
+
+    def solve(self, model: Cells, current_a: Floats) -> tuple[Floats, Floats]:
+        """Return volts and temperature (n, T)."""
+        volts, warm = [], []
+        for size, ohm, degc, begin in zip(self.size, self.series_ohm, self.place_degc, self.begin, strict=True):
+            v, temp = model.solve(size, degc, begin)
+            volts.append(v - ohm * current_a)
+            warm.append(temp)
+        return np.array(volts), np.array(warm)
+
+
+def tested(chemistry: str, q: float, cells: Population, step_s: float) -> tuple[Floats, Floats, Floats]:
+    """Return current (T,), volts and temperature (n, T) of a capacity test that the first empty cell ends."""
+    kind = KINDS[chemistry]
+    drawn_s, found = 1.1 * 3600.0 / TEST_RATE, []
+    for _ in range(2):  # once to see when it ends
+        current_a = capacity_test(q, step_s, drawn_s)
+        at_s = np.arange(len(current_a)) * step_s
+        found = [current_a, *cells.solve(Cells(chemistry, at_s, current_a, kind.cutoff_v - BELOW_CUTOFF_V), current_a)]
+        is_over = ~(found[1] > kind.cutoff_v).all(axis=0)
+        drawn_s = float(at_s[np.argmax(is_over)] + step_s) - FLOATED_S if is_over.any() else drawn_s
+    return found[0], found[1], found[2]
 
 
 def generate(chemistry: str, profile: str, cells: int, seed: int, degc: float, step_s: float = 5.0) -> dict[str, Any]:
@@ -162,31 +225,24 @@ def generate(chemistry: str, profile: str, cells: int, seed: int, degc: float, s
     q = capacity_ah(chemistry)
     first = 0.98 if profile == "pulses" and kind.takes_first_soc else kind.first_soc
     current_a = current_of(profile, q, step_s, rng, first)
-    at_s = np.arange(len(current_a)) * step_s
     wide = 0.0 if profile == "pulses" else 1.0  # identification is done on the middle of the population
-    size = np.clip(1.0 + wide * rng.normal(0.0, 0.02, cells), 0.94, 1.06)
-    series_ohm = wide * rng.normal(0.0, kind.series_ohm_sd, cells)
-    place_degc = degc + wide * rng.normal(0.0, 1.5, cells)
-    begin = first + wide * kind.takes_first_soc * rng.normal(0.0, 0.01, cells)
-    model = Cells(chemistry, at_s, current_a)
+    drawn = Population.drawn(kind, rng, cells, degc, first, wide)
+    if profile.endswith(TEST):
+        drawn = drawn.before_test(rng)
+        current_a, volts, warm = tested(chemistry, q, drawn, step_s)
+    else:
+        volts, warm = drawn.solve(Cells(chemistry, np.arange(len(current_a)) * step_s, current_a), current_a)
     counted_ah = np.concatenate([[0.0], np.cumsum((current_a[1:] + current_a[:-1]) / 2 * step_s)]) / 3600
-    volts, warm, soc = [], [], []
-    for cell in range(cells):
-        start = min(begin[cell], 0.995 if kind.takes_first_soc else 1.0)
-        v, temp = model.solve(size[cell], place_degc[cell], start)
-        volts.append(v - series_ohm[cell] * current_a)
-        warm.append(temp)
-        soc.append(start - counted_ah / (q * size[cell]))
-    volts, warm, soc = np.array(volts), np.array(warm), np.array(soc)
+    soc = drawn.begin[:, None] - counted_ah / (q * drawn.size)[:, None]
     whole = ~np.isnan(volts).any(axis=0)  # a string stops with its first cell
     about = {"chemistry": chemistry, "profile": profile, "seed": seed, "degc": degc, "pybamm": pybamm.__version__}
     return {
-        "at_s": at_s[whole],
+        "at_s": np.arange(len(current_a))[whole] * step_s,
         "discharge_a": current_a[whole],
         "unit_v": volts[:, whole].T.astype(np.float32),
         "degc": warm[:, whole].T.astype(np.float32),
         "soc_frac": soc[:, whole].T.astype(np.float32),
-        "capacity_ah": q * size,
+        "capacity_ah": q * drawn.size,
         "nominal_ah": q,
         "about": json.dumps(about),
     }
@@ -195,12 +251,14 @@ def generate(chemistry: str, profile: str, cells: int, seed: int, degc: float, s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chemistry", choices=MAKERS)
-    parser.add_argument("profile", choices=("ups", "steps", "pulses"))
+    parser.add_argument("profile", choices=("ups", "steps", "pulses", f"ups{TEST}", f"steps{TEST}"))
     parser.add_argument("file")
     parser.add_argument("--cells", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--degc", type=float, default=25.0)
     asked = parser.parse_args()
+    if asked.profile.endswith(TEST) and not KINDS[asked.chemistry].takes_first_soc:
+        parser.error(f"{asked.chemistry} has no float before a test: its model knows no full plates")
     made = generate(asked.chemistry, asked.profile, asked.cells, asked.seed, asked.degc)
     np.savez_compressed(f"{asked.file}.part.npz", **made)
     Path(f"{asked.file}.part.npz").replace(asked.file)

@@ -29,6 +29,15 @@ def full(record, rules=RULES):
     return capacity_from_full(record, np.full(record.unit_v.shape[1], CELLS), rules)
 
 
+def begun_at(record, soc_frac, sd_frac):
+    """Return the record of a discharge that found all units at this charge."""
+    n = record.unit_v.shape[1]
+    return replace(
+        record, soc_frac=np.stack([np.full(n, soc_frac), np.full(n, NAN)]),
+        soc_sd_frac=np.stack([np.full(n, sd_frac), np.full(n, NAN)]),
+    )  # fmt: skip
+
+
 class TestNorms:
     def test_the_factor_is_a_straight_line_around_the_types_own_reference(self):
         assert norms.temperature_factor(20.0, 20.0, 0.006) == 1.0
@@ -114,10 +123,57 @@ class TestFull:
         assert not found.is_proven
         assert found.why.startswith("not proven: ended after 70.0 Ah")
 
+    def test_the_second_of_two_outages_in_a_row_costs_no_capacity(self):
+        found = full(begun_at(record_of(np.full(24, 60.0)), 0.60, 0.01))
+        assert found.string_frac == pytest.approx(1.0, abs=0.01)
+        assert found.unit_frac == pytest.approx(1.0, abs=0.01)
+        assert (found.unit_sd_frac > 0.01 / 0.60).all(), "what is wrong about the begin is wrong about the capacity"
+        assert found.string_sd_frac > 0.01 / 0.60
+        assert found.why.endswith("begun at 60% of charge")
+        assert not full(begun_at(record_of(np.full(24, 60.0)), 0.60, 0.04)).only_sure().is_proven
+
+    @given(st.floats(0.3, 1.0), st.floats(0.8, 1.05), st.floats(8.0, 32.0))
+    def test_a_healthy_unit_is_healthy_wherever_a_discharge_begins(self, soc_frac, capacity_frac, degc):
+        """What a part leaves at that temperature is as much as the whole would: none of it in the part's favour."""
+        factor = 1.0 + 0.006 * (degc - 20.0)
+        gives = 100.0 * capacity_frac * (factor - 1.0 + soc_frac)
+        record = begun_at(record_of(np.full(3, gives), degc=degc), soc_frac, 1e-6)
+        found = full(record, replace(RULES, per_k=0.006))
+        assert found.unit_frac == pytest.approx(capacity_frac, abs=0.01)
+
+    def test_what_may_have_been_full_is_taken_for_full(self):
+        """A string that was seen at float for the first time is told as 94 ± 4 %: no capacity is gained by that."""
+        was_full = full(record_of(EVEN))
+        for soc_frac, sd_frac in ((0.94, 0.04), (NAN, NAN), (1.0, 0.012)):
+            found = full(begun_at(record_of(EVEN), soc_frac, sd_frac))
+            np.testing.assert_array_equal(found.unit_frac, was_full.unit_frac)
+            np.testing.assert_array_equal(found.unit_sd_frac, was_full.unit_sd_frac)
+
+    def test_only_units_that_lacked_charge_are_put_right(self):
+        capacity = np.where(np.arange(24) == 5, 90.0, 100.0)
+        record = begun_at(record_of(capacity), 1.0, 0.01)
+        soc_frac = record.soc_frac.copy()
+        soc_frac[0, 5] = 0.90
+        found = full(replace(record, soc_frac=soc_frac))
+        assert found.unit_frac == pytest.approx(1.0, abs=0.01)
+
+    def test_a_discharge_that_began_almost_empty_tells_nothing_of_the_whole(self):
+        found = full(begun_at(record_of(np.full(24, 7.0)), 0.07, 0.001))
+        assert not found.is_proven
+
     def test_a_ups_that_stops_a_little_early_is_continued_and_less_sure(self):
         down, early = full(record_of(EVEN)), full(record_of(EVEN, until_ah=99.2))
         assert early.string_frac == pytest.approx(1.0, abs=0.012)
         assert early.string_sd_frac > down.string_sd_frac
+
+    def test_a_test_that_ends_for_its_weakest_unit_a_little_early_proves_them_all(self):
+        """Whoever ends it has a meter of its own: the module still reads some millivolts above the end voltage."""
+        capacity = np.array([90.0, *np.linspace(97.0, 103.0, 23)])
+        down, early = (full(record_of(capacity, until_ah=until_ah)) for until_ah in (90.1, 89.8))
+        assert down.unit_frac == pytest.approx(capacity / 100.0, abs=0.01)
+        assert early.unit_frac == pytest.approx(capacity / 100.0, abs=0.015)
+        assert (early.unit_sd_frac[1:] >= down.unit_sd_frac[1:]).all()
+        assert not full(record_of(capacity, until_ah=86.0)).is_proven
 
     @pytest.mark.parametrize("degc", [3.0, 47.0, NAN])
     def test_outside_of_5_to_45_degrees_it_is_not_determined(self, degc):

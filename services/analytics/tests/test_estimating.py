@@ -11,6 +11,7 @@ from analytics.packing import packed, unpacked
 from analytics.readings import Readings
 from analytics.refitting import Move, refitted
 from analytics.site_rules import SiteRules
+from analytics.soh.finding import CapacityFinding
 from analytics.telling import Pace, Telling
 from cellkeeper.contract.estimate_state import StringEstimate
 from cellkeeper.contract.telemetry import ImpedanceSweep
@@ -141,6 +142,33 @@ def test_no_reading_is_fatal_and_no_bound_is_negative(arrived):
         assert (told.units.soc_sd_frac[known] >= 0.0).all()
         for place in telling.estimates_due(told, 1e9 * second):
             assert decode(StringEstimate, encode(telling.payload(told, place))).string == "s1"
+
+
+def lfp_rules() -> SiteRules:
+    site = site_of("s1")
+    strings = [string.model_copy(update={"chemistry": "lfp"}) for string in site.string]
+    return SiteRules.of(site.model_copy(update={"string": strings}), {})
+
+
+def full_and_a_tenth_less(engine: Engine) -> np.ndarray:
+    """Return the charge of LFP units (100 Ah by their maker) that were kept full and then gave 10 Ah."""
+    for n in range(400):
+        engine.follow(scan(engine.rules, 5.0 * n, 3.40, -0.5))
+    for n in range(400, 400 + 361):
+        told = engine.follow(scan(engine.rules, 5.0 * n, 3.25, 20.0))
+    assert told.modes[0].mode == "discharge"
+    return told.units.soc_frac
+
+
+def test_charge_counts_on_the_capacity_that_a_discharge_has_proven():
+    rules = lfp_rules()
+    as_rated, tested = engine_of(rules), engine_of(rules)
+    tested.follow(scan(rules, -5.0, 3.40, -0.5))
+    proven = np.where(np.arange(CELLS) < 2, np.nan, 0.8)
+    tested.learn([CapacityFinding("s1", BEGIN_S - 86_400.0, "full_discharge", "", 0.8, 0.01, proven, 0.01 * proven)])
+    taken, taken_tested = 1.0 - full_and_a_tenth_less(as_rated), 1.0 - full_and_a_tenth_less(tested)
+    assert taken == pytest.approx(0.1, abs=0.002)
+    assert taken_tested == pytest.approx(np.where(np.isnan(proven), 0.1, 0.1 / 0.8), abs=0.002)
 
 
 def test_impedances_enter_the_trends_and_what_does_not_is_said():

@@ -1,7 +1,8 @@
 """Capacity from a discharge down to the end voltage: of the string, and of each unit by its own curve.
 
 A unit that reached its end voltage has what was drawn until then; any other is compared with those that did, see
-`likeness.py`. Both are put in proportion to what a healthy battery gives at that rate and temperature.
+`likeness.py`. Both are put in proportion to what a healthy battery gives at that rate and temperature, less what was
+missing at the begin: the second of two outages in a row ends early, and no capacity is lost by that.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ TEMPERATURE_SD_K: Final = 0.5
 TYPICAL_PER_K_SD: Final = 0.002  # how far a make may be from the typical coefficient
 LONGEST_GAP_FRAC: Final = 0.02  # of the duration, without scans
 SMALLEST_SAMPLES: Final = 20
+NOT_FULL_SD: Final = 2.0  # a charge that is no further below full may be full, and is taken for it
+LEAST_LEFT_FRAC: Final = 0.1  # of the rated charge; a discharge that began below tells nothing of the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,22 @@ class Drawn:
     unit_degc: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a discharge could give at most, over the rated charge.
+
+    Attributes:
+        factor: (n,) of a full healthy battery at that rate and temperature.
+        factor_sd: its standard deviation as part of it.
+        missing, missing_sd: (n,) charge that was gone at the begin, and its standard deviation; 0 of a full one.
+    """
+
+    factor: Floats
+    factor_sd: float
+    missing: Floats
+    missing_sd: Floats
+
+
 def capacity_from_full(record: DischargeRecord, cells_per_unit: Floats, rules: StringSohRules) -> CapacityFinding:
     """Return what a discharge proves by its end voltage; never raises, whatever the record lacks.
 
@@ -68,18 +87,22 @@ def capacity_from_full(record: DischargeRecord, cells_per_unit: Floats, rules: S
             record, f"ended after {drawn.ah[-1]:.1f} Ah, before the end voltage of {rules.end_v:.2f} V per cell"
         )
     per_k = _per_k(drawn, rules) or 0.0
-    unit_factor = factor * (1.0 + per_k * (drawn.unit_degc - drawn.degc))
-    measured_sd = float(np.hypot(factor_sd, rules.gain_sd_frac))
-    rated_ah = rules.rated_ah
+    missing, missing_sd = _missing(record)
+    begun = Begun(factor * (1.0 + per_k * (drawn.unit_degc - drawn.degc)), factor_sd, missing, missing_sd)
+    of_string = Begun(np.array([factor]), factor_sd, np.array([missing.mean()]), np.array([missing_sd.mean()]))
+    unit_frac, unit_sd_frac = _over_rated(unit_ah, sd_frac, begun, rules)
+    string_frac, string_sd_frac = _over_rated(np.array([string_ah]), np.array([string_sd]), of_string, rules)
+    if missing.any():
+        why += f"; begun at {1.0 - missing.mean():.0%} of charge"
     return CapacityFinding(
         string=record.string,
         at_s=record.ended_s,
         method="full_discharge",
         why=why,
-        string_frac=string_ah / (rated_ah * factor),
-        string_sd_frac=float(np.hypot(measured_sd, string_sd)) * string_ah / (rated_ah * factor),
-        unit_frac=unit_ah / (rated_ah * unit_factor),
-        unit_sd_frac=np.hypot(sd_frac, measured_sd) * unit_ah / (rated_ah * unit_factor),
+        string_frac=float(string_frac[0]),
+        string_sd_frac=float(string_sd_frac[0]),
+        unit_frac=unit_frac,
+        unit_sd_frac=unit_sd_frac,
     )
 
 
@@ -110,6 +133,24 @@ def drawn_of(record: DischargeRecord, cells_per_unit: Floats) -> tuple[Drawn | N
     unit_degc = np.where(np.isnan(unit_degc), degc, unit_degc)
     string_v = record.string_v[inside].astype(np.float64)
     return Drawn(ah, amps, string_v, cell_v, hours, record.moved_ah / hours, degc, unit_degc), ""
+
+
+def _missing(record: DischargeRecord) -> tuple[Floats, Floats]:
+    """Return which part of each unit's charge (n,) was gone at the begin, and its sd; 0 where it may have been full."""
+    soc_frac, sd_frac = record.soc_frac[0], record.soc_sd_frac[0]
+    with np.errstate(invalid="ignore"):  # of an unknown charge nobody can say that something was missing
+        is_missing = 1.0 - soc_frac > NOT_FULL_SD * sd_frac
+    return np.where(is_missing, 1.0 - soc_frac, 0.0), np.where(is_missing, sd_frac, 0.0)
+
+
+def _over_rated(ah: Floats, sd_frac: Floats, begun: Begun, rules: StringSohRules) -> tuple[Floats, Floats]:
+    """Return capacities over the rated one and their sd, (n,), from charges and their sd as part of them."""
+    left = begun.factor - begun.missing
+    left = np.where(left >= LEAST_LEFT_FRAC, left, np.nan)
+    frac = ah / (rules.rated_ah * left)
+    grown = begun.factor / left  # what is wrong about the whole counts more for a part
+    begin_sd = np.hypot(begun.factor_sd * grown, begun.missing_sd / left)
+    return frac, np.sqrt(sd_frac**2 + begin_sd**2 + rules.gain_sd_frac**2) * frac
 
 
 def _per_k(drawn: Drawn, rules: StringSohRules) -> float | None:

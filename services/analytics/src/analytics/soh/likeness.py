@@ -96,16 +96,28 @@ def _reference(ah: Floats, cell_v: Floats, exact_ah: Floats, end_v: float) -> Re
     x = np.linspace(0.0, 1.0, POINTS)
     usable = ~np.isnan(cell_v).any(axis=0)
     if usable.sum() >= FEWEST:
-        median_v = np.median(cell_v[:, usable], axis=1)
-        median_ah, sd_frac = near_ah(ah, median_v, end_v)
-        if not np.isnan(median_ah):
-            slope = (median_v[-1] - end_v) / max(median_ah - float(ah[-1]), 1e-9)
-            curve = np.interp(x * median_ah, ah, median_v) - np.maximum(x * median_ah - ah[-1], 0.0) * slope
-            return Reference(curve, sd_frac)
+        reference = _near(ah, np.median(cell_v[:, usable], axis=1), end_v)
+        if reference is not None:
+            return reference
     down = np.flatnonzero(usable & ~np.isnan(exact_ah))
-    if len(down) == 0:
+    if len(down) > 0:
+        return Reference(np.median([np.interp(x * exact_ah[j], ah, cell_v[:, j]) for j in down], axis=0), 0.0)
+    if not usable.any():
         return None
-    return Reference(np.median([np.interp(x * exact_ah[j], ah, cell_v[:, j]) for j in down], axis=0), 0.0)
+    # Whoever ended it for its weakest unit has another meter than the module: a few millivolts above are its end too.
+    weakest = int(np.argmin(np.where(usable, cell_v[-1], np.inf)))
+    return _near(ah, cell_v[:, weakest], end_v)
+
+
+def _near(ah: Floats, cell_v: Floats, end_v: float) -> Reference | None:
+    """Return a curve (W,) down to the end voltage, by its last slope where it soon would be; None where not."""
+    end_ah, sd_frac = near_ah(ah, cell_v, end_v)
+    if np.isnan(end_ah):
+        return None
+    x = np.linspace(0.0, 1.0, POINTS)
+    slope = (cell_v[-1] - end_v) / max(end_ah - float(ah[-1]), 1e-9)
+    curve = np.interp(x * end_ah, ah, cell_v) - np.maximum(x * end_ah - ah[-1], 0.0) * slope
+    return Reference(curve, sd_frac)
 
 
 def _scales(q: Floats, curves: Floats, amps: Floats, reference: Reference) -> tuple[Floats, Floats]:
