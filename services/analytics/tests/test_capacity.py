@@ -143,11 +143,26 @@ class TestFull:
 
     def test_what_may_have_been_full_is_taken_for_full(self):
         """A string that was seen at float for the first time is told as 94 ± 4 %: no capacity is gained by that."""
-        was_full = full(record_of(EVEN))
-        for soc_frac, sd_frac in ((0.94, 0.04), (NAN, NAN), (1.0, 0.012)):
-            found = full(begun_at(record_of(EVEN), soc_frac, sd_frac))
-            np.testing.assert_array_equal(found.unit_frac, was_full.unit_frac)
-            np.testing.assert_array_equal(found.unit_sd_frac, was_full.unit_sd_frac)
+        was_full = full(begun_at(record_of(EVEN), 1.0, 0.012))
+        found = full(begun_at(record_of(EVEN), 0.94, 0.04))
+        np.testing.assert_array_equal(found.unit_frac, was_full.unit_frac)
+        assert found.unit_sd_frac == pytest.approx(np.hypot(was_full.unit_sd_frac, 0.04 * found.unit_frac))
+        assert found.string_sd_frac == pytest.approx(np.hypot(was_full.string_sd_frac, 0.04 * found.string_frac))
+
+    def test_what_began_at_a_charge_that_nobody_knew_proves_nothing(self):
+        found = full(begun_at(record_of(EVEN), NAN, NAN))
+        assert not found.is_proven
+        assert "nobody knew the charge it began with" in found.why
+
+    def test_a_unit_whose_charge_nobody_knew_is_not_determined_and_the_others_are(self):
+        record = begun_at(record_of(EVEN), 1.0, 0.01)
+        soc_frac = record.soc_frac.copy()
+        soc_frac[0, 5] = NAN
+        found = full(replace(record, soc_frac=soc_frac))
+        assert np.flatnonzero(np.isnan(found.unit_frac)).tolist() == [5]
+        assert found.string_frac == pytest.approx(1.0, abs=0.01)
+        soc_frac[0, :12] = NAN
+        assert np.isnan(full(replace(record, soc_frac=soc_frac)).string_frac), "half of its charge is a guess"
 
     def test_only_units_that_lacked_charge_are_put_right(self):
         capacity = np.where(np.arange(24) == 5, 90.0, 100.0)

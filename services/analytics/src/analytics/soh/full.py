@@ -21,7 +21,7 @@ TEMPERATURE_SD_K: Final = 0.5
 TYPICAL_PER_K_SD: Final = 0.002  # how far a make may be from the typical coefficient
 LONGEST_GAP_FRAC: Final = 0.02  # of the duration, without scans
 SMALLEST_SAMPLES: Final = 20
-NOT_FULL_SD: Final = 2.0  # a charge that is no further below full may be full, and is taken for it
+NOT_FULL_SD: Final = 2.0  # a charge that is no further below full may be full, and is taken for it, with that doubt
 LEAST_LEFT_FRAC: Final = 0.1  # of the rated charge; a discharge that began below tells nothing of the whole
 
 
@@ -57,7 +57,8 @@ class Begun:
     Attributes:
         factor: (n,) of a full healthy battery at that rate and temperature.
         factor_sd: its standard deviation as part of it.
-        missing, missing_sd: (n,) charge that was gone at the begin, and its standard deviation; 0 of a full one.
+        missing, missing_sd: (n,) charge that was gone at the begin, and its standard deviation; 0 of a full one, NaN
+            where nobody knew.
     """
 
     factor: Floats
@@ -88,12 +89,14 @@ def capacity_from_full(record: DischargeRecord, cells_per_unit: Floats, rules: S
         )
     per_k = _per_k(drawn, rules) or 0.0
     missing, missing_sd = _missing(record)
+    if np.isnan(missing).all():
+        return _nothing(record, "nobody knew the charge it began with; it is known once the string was seen full")
     begun = Begun(factor * (1.0 + per_k * (drawn.unit_degc - drawn.degc)), factor_sd, missing, missing_sd)
-    of_string = Begun(np.array([factor]), factor_sd, np.array([missing.mean()]), np.array([missing_sd.mean()]))
+    of_string = Begun(np.array([factor]), factor_sd, _mean_of_most(missing), _mean_of_most(missing_sd))
     unit_frac, unit_sd_frac = _over_rated(unit_ah, sd_frac, begun, rules)
     string_frac, string_sd_frac = _over_rated(np.array([string_ah]), np.array([string_sd]), of_string, rules)
-    if missing.any():
-        why += f"; begun at {1.0 - missing.mean():.0%} of charge"
+    if (missing > 0.0).any():
+        why += f"; begun at {1.0 - np.nanmean(missing):.0%} of charge"
     return CapacityFinding(
         string=record.string,
         at_s=record.ended_s,
@@ -136,11 +139,23 @@ def drawn_of(record: DischargeRecord, cells_per_unit: Floats) -> tuple[Drawn | N
 
 
 def _missing(record: DischargeRecord) -> tuple[Floats, Floats]:
-    """Return which part of each unit's charge (n,) was gone at the begin, and its sd; 0 where it may have been full."""
-    soc_frac, sd_frac = record.soc_frac[0], record.soc_sd_frac[0]
-    with np.errstate(invalid="ignore"):  # of an unknown charge nobody can say that something was missing
-        is_missing = 1.0 - soc_frac > NOT_FULL_SD * sd_frac
-    return np.where(is_missing, 1.0 - soc_frac, 0.0), np.where(is_missing, sd_frac, 0.0)
+    """Return which part of each unit's charge (n,) was gone at the begin, and its sd; NaN where nobody knew.
+
+    What may have been full is taken for full; that costs as much as it was below, so that much is in doubt.
+    """
+    short = np.maximum(1.0 - record.soc_frac[0], 0.0)
+    sd_frac = record.soc_sd_frac[0]
+    with np.errstate(invalid="ignore"):
+        is_missing = short > NOT_FULL_SD * sd_frac
+    unknown = np.isnan(short) | np.isnan(sd_frac)
+    missing = np.where(unknown, np.nan, np.where(is_missing, short, 0.0))
+    return missing, np.where(is_missing, sd_frac, np.minimum(sd_frac, short))
+
+
+def _mean_of_most(values: Floats) -> Floats:
+    """Return the mean (1,) of what is known of a string's units (n,); NaN while it is not of most of them."""
+    known = values[~np.isnan(values)]
+    return np.array([known.mean() if 2 * len(known) > len(values) else np.nan])
 
 
 def _over_rated(ah: Floats, sd_frac: Floats, begun: Begun, rules: StringSohRules) -> tuple[Floats, Floats]:
