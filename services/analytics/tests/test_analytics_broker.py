@@ -149,6 +149,22 @@ async def test_a_restart_goes_on_where_it_was(broker, tmp_path):
         assert "discharge.began" not in room.kinds(), "it was told before"
 
 
+async def test_a_process_that_is_killed_in_an_outage_loses_seconds_of_it_and_not_a_minute(broker, tmp_path):
+    async with running_room(tmp_path / "state", broker.port, save_s=3600.0) as room:
+        await room.scans(65, floating, 0.05)
+        await room.scans(3, sinking, -40.0)
+        memory, engine = room.analytics.memory, room.analytics.engine
+
+        def seconds_lost() -> float:
+            kept = memory.read(engine.memory, engine.layout).memory if memory.path.exists() else None
+            is_there = kept is not None and kept.recorder.strings[0].running is not None
+            return room.clock.now_ms() / 1000.0 - kept.recorder.strings[0].at_s if is_there else float("inf")
+
+        await until(lambda: seconds_lost() < 60.0, "the onset is written down")
+        await room.scans(30, lambda n: sinking(3 + n), -40.0)
+        await until(lambda: seconds_lost() < 10.0, "what followed, too")
+
+
 async def test_a_memory_that_cannot_be_read_is_told_and_begins_anew(broker, tmp_path):
     folder = tmp_path / "state/analytics"
     folder.mkdir(parents=True)

@@ -10,7 +10,8 @@ class AnalyticsSettings(ServiceSettings):
     """Settings of the analytics.
 
     Attributes:
-        save_s: real seconds between two writes of what was learned; a restart goes on from there.
+        save_s: real seconds between two writes of what was learned while nothing discharges, every few
+            seconds while something does; a restart goes on from there.
         keep_events: records of discharges that are kept, of each string; the oldest go first.
         dossier: whether the paper of a discharge is made by itself.
         dossier_timezone: zone of the times in it, as in the IANA data base.
