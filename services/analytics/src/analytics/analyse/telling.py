@@ -26,12 +26,13 @@ MOST_DRAWN: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A file, its battery, and what the estimators made of it."""
+    """A file, its battery, and what the estimators made of it; `is_zone_guessed` where its times name no zone."""
 
     name: str
     battery: Battery
     series: Series
     outcome: Outcome
+    is_zone_guessed: bool = False
 
     def capacities(self) -> Iterator[tuple[DischargeRecord, CapacityFinding]]:
         """Yield each discharge with what it proves of the capacity of the whole string."""
@@ -48,6 +49,8 @@ def told(analysis: Analysis) -> Iterator[str]:
         f"{analysis.name}: {len(series.at_s)} rows, {_at(series.at_s[0])} to {_at(series.at_s[-1])} "
         f"({length(span_s)}), {series.units} unit{'s' if series.units > 1 else ''}"
     )
+    if series.is_turned:
+        yield "the file has its newest row first; it was turned round"
     yield from bad_row_lines(series)
     yield from _doubts(analysis)
     yield from _charge(analysis)
@@ -56,11 +59,13 @@ def told(analysis: Analysis) -> Iterator[str]:
 
 def _doubts(analysis: Analysis) -> Iterator[str]:
     series = analysis.series
+    if analysis.is_zone_guessed:
+        yield "times name no zone and were taken as UTC; --timezone names the zone of the clock"
     gaps = np.diff(series.at_s)
     missing_s = float(gaps[gaps > series.gap_s].sum())
     if missing_s > 0.0:
         many = int((gaps > series.gap_s).sum())
-        yield f"{many} gaps of more than {length(series.gap_s)}, {length(missing_s)} together"
+        yield f"{many} gap{'s' if many > 1 else ''} of more than {length(series.gap_s)}, {length(missing_s)} together"
     if not np.isfinite(series.discharge_a).any():
         yield "no current in the file: charge from voltages alone, with wide bounds; no capacity"
     else:
