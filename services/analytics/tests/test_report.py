@@ -25,6 +25,7 @@ from analytics.reports.history import Historian, Windows
 from analytics.reports.month import event_counts, span_of, string_month
 from analytics.reports.month_pages import month_document, month_lines
 from analytics.reports.verify import verify
+from analytics.settings import AnalyticsSettings
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.runtime.clock import ScaledClock
@@ -83,6 +84,30 @@ def test_events_are_listed_with_their_verdicts_and_found_by_the_begin_of_their_n
         named_event(state, "s1")
     with pytest.raises(ReportError, match="see cellkeeper report discharge"):
         named_event(state, "s9")
+
+
+def test_the_name_of_an_event_is_whole_on_a_narrow_terminal(state):
+    told = CliRunner(env={"COLUMNS": "80"}).invoke(report, ["discharge", "--state", str(state)])
+    for path in event_paths(state):
+        assert path.stem in told.output
+
+
+def test_a_string_without_discharges_or_an_unknown_zone_is_refused(state):
+    with pytest.raises(ReportError, match=r"no discharge of 's9' is recorded in .*; there are some of s1, s2"):
+        CliRunner().invoke(report, ["discharge", "--state", str(state), "--string", "s9"], catch_exceptions=False)
+    for command in ("discharge", "capacity"):
+        told = run(command, "--state", state, "--timezone", "Mars/Base")
+        assert told.exit_code == 2, told.output
+    assert "Europe/Berlin" in run("discharge", "--state", state, "--timezone", "Europe/Berlin").output
+    with pytest.raises(ValueError, match="zone 'Mars/Base' is not known here"):
+        AnalyticsSettings(service="analytics", state_dir=state, dossier_timezone="Mars/Base")
+
+
+def test_a_capacity_report_says_which_records_it_could_not_read(state):
+    event_paths(state)[0].with_suffix(".npz").write_bytes(b"half")
+    told = run("capacity", "--state", state)
+    assert told.exit_code == 0
+    assert f"left out: {event_paths(state)[0].parent}" in told.output
 
 
 def test_a_damaged_record_hides_no_other_and_is_said(state):
@@ -278,6 +303,15 @@ def test_without_a_historian_a_month_has_its_discharges_and_says_so(state, tmp_p
     assert "recorded discharges only: no historian answers" in told.output
     assert "s1: test of" in told.output
     assert out.read_bytes().startswith(b"%PDF")
+
+
+def test_a_month_without_the_folder_of_discharges_or_with_a_damaged_one_says_so(state, tmp_path, monkeypatch):
+    monkeypatch.delenv("CELLKEEPER_CLOCK", raising=False)
+    month = datetime.fromtimestamp(BEGAN_S, UTC).strftime("%Y-%m")
+    asked = ("monthly", month, "--url", "http://127.0.0.1:1", "--state")
+    assert "no recorded discharges, for there is no folder" in run(*asked, tmp_path / "nowhere").output
+    event_paths(state)[0].with_suffix(".npz").write_bytes(b"half")
+    assert "recorded discharges, without 1 that cannot be read (s1_" in run(*asked, state).output
 
 
 def test_another_suffix_is_refused(state, tmp_path):

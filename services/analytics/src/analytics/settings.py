@@ -3,7 +3,9 @@
 from typing import Annotated
 
 from cellkeeper.runtime.settings import ServiceSettings
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from analytics.dossier.words import known_zone
 
 
 class AnalyticsSettings(ServiceSettings):
@@ -20,4 +22,4 @@ class AnalyticsSettings(ServiceSettings):
     save_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 60.0
     keep_events: Annotated[int, Field(ge=1, le=10_000)] = 100
     dossier: bool = True
-    dossier_timezone: str = "UTC"
+    dossier_timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"

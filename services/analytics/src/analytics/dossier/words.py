@@ -50,6 +50,13 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
+def known_zone(name: str) -> str:
+    """Return a zone's name as it is; raises ValueError where this machine does not know it."""
+    if name != "UTC" and zone_of(name) is UTC:
+        raise ValueError(f"zone {name!r} is not known here; write an IANA name such as Europe/Berlin")
+    return name
+
+
 def moment(at_s: float, zone: tzinfo, *, seconds: bool = True) -> str:
     """Return an instant as a date and a time of the zone."""
     at = (_EPOCH + timedelta(seconds=round(at_s))).astimezone(zone)
