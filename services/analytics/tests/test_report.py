@@ -26,6 +26,7 @@ from analytics.reports.month import event_counts, span_of, string_month
 from analytics.reports.month_pages import month_document, month_lines
 from analytics.reports.verify import verify
 from analytics.settings import AnalyticsSettings
+from cellkeeper import __version__
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.runtime.clock import ScaledClock
@@ -139,6 +140,13 @@ def test_a_changed_paper_or_one_of_other_data_does_not_verify(state, tmp_path):
     told = run("verify", units, "--state", state)
     assert told.exit_code == 1
     assert "CHANGED" in told.output
+    for software in (f"Cellkeeper {__version__}", f"cellkeeper {__version__} analyse"):  # as they are written by both
+        basis = load_record(record)
+        own = replace(basis, context=replace(basis.context, software=software))
+        again = save_record(tmp_path / software.split()[-1], own)
+        paper = again.with_name(units.name)
+        paper.write_text(csv_files(dossier_of(own))["units.csv"].replace("no\n", "yes\n", 1))
+        assert "CHANGED" in verify(paper, again, state).lines[0]
     with pytest.raises(ReportError, match="give it with --record"):
         verify(units, None, tmp_path / "nowhere")
     with pytest.raises(ReportError, match="give a PDF or CSV"):

@@ -108,6 +108,18 @@ def chemistry_name(chemistry: str) -> str:
     return chemistry if profile is None else profile.name
 
 
+def not_validated(chemistry: str) -> str:
+    """Return what of a dossier rests on figures that nobody held against measured cells; empty where nothing does."""
+    profile = profiles().get(chemistry)
+    if profile is not None and profile.estimate.validated_on:
+        return ""
+    return (
+        f"Not validated: the charge curves of {chemistry_name(chemistry)} are typical ones, never held against "
+        "measured cells. Predicted runtimes, the charge, and health from part of a discharge rest on them; what was "
+        "measured, and the capacity by the method below, do not."
+    )
+
+
 def capacity_words(capacity: CapacityFinding) -> str:
     """Return the capacity with what it is worth: `at least 92.1 ± 1.1 %`."""
     if capacity.proof == "not_proven" or capacity.frac is None:
