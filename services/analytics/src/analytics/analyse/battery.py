@@ -76,10 +76,10 @@ def require_fit(battery: Battery, series: Series) -> None:
     """
     _require_currents(battery, series)
     profile = battery.profile
-    if not profile.lowest_v <= battery.cell_end_v < profile.float_v:
+    if not profile.lowest_v <= battery.cell_end_v < profile.nominal_v:
         raise AnalyseError(
-            f"--end-v {battery.cell_end_v:g} must lie from {profile.lowest_v:g} to below {profile.float_v:g} V; write "
-            "volts of one electrochemical cell"
+            f"--end-v {battery.cell_end_v:g} must lie from {profile.lowest_v:g} to below {profile.nominal_v:g} V; "
+            "write volts of one electrochemical cell"
         )
     volts = series.unit_v[np.isfinite(series.unit_v)]
     cell_v = volts / battery.cells_per_unit
