@@ -14,7 +14,7 @@ from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
 from cellkeeper.testing.clock import ManualClock
 from cellkeeper.testing.patience import until
-from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room
+from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room, site_of
 
 
 @pytest.fixture
@@ -172,6 +172,25 @@ async def test_a_memory_that_cannot_be_read_is_told_and_begins_anew(broker, tmp_
     async with running_room(tmp_path / "state", broker.port) as room:
         await until(lambda: room.kinds() == ["estimate.memory_lost"], "the loss")
         await room.scans(3, floating, 0.05)
+    (kept,) = folder.glob("learned.before-*.ckm")
+    assert kept.read_bytes() == b"nothing of this kind", "an older version may not destroy what a newer one learned"
+
+
+async def test_a_string_of_another_size_is_told_and_what_was_learned_is_kept_beside(broker, tmp_path):
+    state, clock = tmp_path / "state", ManualClock(BEGIN_MS)
+    async with running_room(state, broker.port, clock=clock) as room:
+        await room.scans(3, floating, 0.05)
+    before = (state / "analytics/learned.ckm").read_bytes()
+    async with running_room(state, broker.port, clock=clock, site=site_of(cells=CELLS - 1)) as room:
+        await until(lambda: "estimate.anew" in room.kinds(), "the loss")
+        assert await room.analytics.save()
+    (kept,) = (state / "analytics").glob("learned.before-*.ckm")
+    assert kept.read_bytes() == before
+    async with running_room(
+        state, broker.port, "s1", "s2", clock=clock, site=site_of("s1", "s2", cells=CELLS - 1)
+    ) as room:
+        await room.clock.advance(1.0)
+        assert "estimate.anew" not in room.kinds(), "a string that comes new loses nothing"
 
 
 async def test_a_memory_that_cannot_be_written_is_told_once(broker, tmp_path):
