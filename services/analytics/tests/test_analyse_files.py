@@ -1,5 +1,7 @@
 """Files of `cellkeeper analyse` as people have them: each is read rightly, or refused with what to do about it."""
 
+import csv
+
 import numpy as np
 import pytest
 import typer
@@ -184,3 +186,20 @@ def test_what_is_kept_of_any_times_rises_and_nothing_is_lost_unseen(times):
         return
     assert (np.diff(at_ms[order.kept]) > 0).all()
     assert sorted([*order.kept, *order.left_out]) == list(range(len(times)))
+
+
+def test_the_strings_file_may_be_written_in_another_way_and_have_its_newest_row_first(tmp_path):
+    cells = [f"2026-01-01T00:{m:02d}:00Z;2,25" for m in range(60)]
+    cells = written(tmp_path, ["measured_at;cell_v_1", *cells])
+    amps = [f"2026-01-01T00:{m:02d}:00Z,{-0.1 * m:.1f}" for m in range(60)]
+    string = written(tmp_path, ["measured_at,current_a", *amps[::-1]], name="string.csv")
+    table = tmp_path / "table.csv"
+    options = ("--chemistry", "vrla_agm", "--rated-ah", "100", "--decimal", ",", "--string-file", string)
+    run(cells, *options, "--out", table)
+    told = [float(row["current_a"]) for row in csv.DictReader(table.read_text().splitlines())]
+    assert told == pytest.approx([-0.1 * m for m in range(60)])
+
+
+def test_voltages_of_another_chemistry_are_refused(tmp_path):
+    path = written(tmp_path, blocks_day(volts="2.0{v}"))
+    assert "take another chemistry" in refused(path, "--chemistry", "lfp", "--rated-ah", "17", *COLUMNS)

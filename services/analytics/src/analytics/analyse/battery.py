@@ -84,9 +84,10 @@ def require_fit(battery: Battery, series: Series) -> None:
     volts = series.unit_v[np.isfinite(series.unit_v)]
     cell_v = volts / battery.cells_per_unit
     fits = (cell_v >= 0.8 * profile.lowest_v) & (cell_v <= 1.1 * profile.highest_v)
-    if fits.mean() >= FITS_FRAC:
-        return
     middle_v = float(np.median(volts))
+    is_usual = profile.lowest_v <= middle_v / battery.cells_per_unit <= profile.highest_v
+    if is_usual and fits.mean() >= FITS_FRAC:
+        return
     likely = max(1, round(middle_v / profile.nominal_v))
     raise AnalyseError(
         f"a unit of {battery.cells_per_unit} {battery.chemistry} cells does not have {middle_v:.2f} V, the middle of "

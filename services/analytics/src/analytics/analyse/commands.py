@@ -140,8 +140,9 @@ def _read(file: Path, given: RowLayout, string_file: Path | None, *, fatal: bool
     series = series_of(rows, fatal=fatal)
     if string_file is None:
         return series, times
-    own = RowLayout("measured_at", (), (), "current_a", _if_there("string_v", names_in(string_file, given.delimiter)),
-                    delimiter=given.delimiter, decimal=given.decimal)  # fmt: skip
+    own = separated(string_file, RowLayout("measured_at", (), (), "current_a", delimiter=""))
+    own = replace(own, decimal="." if own.delimiter == "," else given.decimal)  # it need not be written like the other
+    own = replace(own, string_voltage=_if_there("string_v", names_in(string_file, own.delimiter)))
     return with_string_values(series, rows_of(string_file, own)), times
 
 

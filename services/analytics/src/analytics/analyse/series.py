@@ -179,12 +179,12 @@ def with_string_values(series: Series, rows: Iterable[RecordedRow | BadRow]) -> 
             times.append(row.measured_ms / 1000.0)
             amps.append(row.current_a)
             volts.append(row.string_v)
-    known = np.array(times)
-    if not len(known):
+    if not times:
         raise AnalyseError("the file with the string's values has no usable row")
+    known, first = np.unique(np.array(times), return_index=True)  # it may have its newest row first, or rows twice
     place = np.clip(np.searchsorted(known, series.at_s - 5e-4), 0, len(known) - 1)
     same = np.abs(known[place] - series.at_s) <= 1e-3
-    current_a, string_v = (np.where(same, np.array(each)[place], np.nan) for each in (amps, volts))
+    current_a, string_v = (np.where(same, np.array(each)[first][place], np.nan) for each in (amps, volts))
     return replace(series, discharge_a=-current_a, string_v=string_v)
 
 
