@@ -72,7 +72,7 @@ def test_the_discharge_of_a_measured_block_is_found_with_its_charge(gel):
     """By hand from the file: 1.53 A from 00:34:37 on for 12.55 h, 19.2 Ah, down to 10.44 V."""
     output, _ = gel
     assert "discharge of 2017-03-29 00:34:37 UTC: 12 h 33 min, 19.29 Ah" in output
-    assert "ended by rest" in output
+    assert "the load ended; the battery rested" in output
     assert "THE CURRENT" not in output
     assert "bad rows" not in output
 

@@ -5,9 +5,14 @@ import csv
 import numpy as np
 import pytest
 import typer
+from analytics.analyse.battery import Battery, rules_of
 from analytics.analyse.commands import analyse
 from analytics.analyse.errors import AnalyseError
+from analytics.analyse.offline import estimated
 from analytics.analyse.row_order import order_of
+from analytics.analyse.series import series_of
+from analytics.analyse.telling import Analysis, plot_of
+from cellkeeper.contract.recorded_rows import RecordedRow
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -203,3 +208,17 @@ def test_the_strings_file_may_be_written_in_another_way_and_have_its_newest_row_
 def test_voltages_of_another_chemistry_are_refused(tmp_path):
     path = written(tmp_path, blocks_day(volts="2.0{v}"))
     assert "take another chemistry" in refused(path, "--chemistry", "lfp", "--rated-ah", "17", *COLUMNS)
+
+
+def test_the_plot_has_no_line_across_a_gap():
+    nan = float("nan")
+    minutes = [*range(60), *range(600, 660)]
+    series = series_of(
+        [RecordedRow(n, 60_000 * m, (13.5,), (20.0,), 0.0, nan) for n, m in enumerate(minutes)], fatal=False
+    )
+    battery = Battery("vrla_agm", 17.0, 6)
+    plot = plot_of(Analysis("file", battery, series, estimated(series, rules_of(battery, series))))
+    for panel in plot.panels[:2]:
+        (line,) = panel.lines
+        assert np.flatnonzero(np.isnan(np.asarray(line.y).ravel())).tolist() == [60]
+        assert len(line.x) == 121
