@@ -17,7 +17,7 @@ from analytics.dossier.record_file import load_record, save_record
 from analytics.paper.blocks import Document, Text
 from analytics.paper.pdf import pdf_of
 from analytics.reports import gathering
-from analytics.reports.capacities import YEAR_S, capacities_of, capacity_lines, trend_of
+from analytics.reports.capacities import YEAR_S, capacities_of, capacity_document, capacity_lines, trend_of
 from analytics.reports.commands import report
 from analytics.reports.errors import ReportError
 from analytics.reports.events import earlier_results, event_paths, named_event
@@ -165,9 +165,14 @@ def test_capacities_have_a_trend_and_an_outage_proves_none(state, tmp_path):
     assert told.exit_code == 0, told.output
     assert "s1: 92.0" in told.output
     assert "-4.0" in told.output
-    assert "s2: capacity not proven (1 recorded discharges)" in told.output
+    assert "s2: capacity not proven (1 recorded discharge)" in told.output
     assert pdf.read_bytes().startswith(b"%PDF")
     assert [row["proof"] for row in csv.DictReader(rows.read_text().splitlines())] == ["proven"] * 3 + ["at_least"]
+
+
+def test_a_paper_of_capacities_names_the_zone_of_its_times(state):
+    bases = [load_record(path) for path in event_paths(state)]
+    assert "Times are Europe/Berlin" in capacity_document(capacities_of(bases), "Site", "Europe/Berlin", "x").footer
 
 
 def test_a_trend_needs_two_results_at_different_times():
