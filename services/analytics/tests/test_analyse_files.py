@@ -222,3 +222,24 @@ def test_the_plot_has_no_line_across_a_gap():
         (line,) = panel.lines
         assert np.flatnonzero(np.isnan(np.asarray(line.y).ravel())).tolist() == [60]
         assert len(line.x) == 121
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--table", "10:1.7,1:1.0"),
+        ("--table", "1:17,10:2.0,20:0.5"),
+        ("--table", "10:1.7,10:1.8"),
+        ("--table", "10:nan"),
+        ("--degc", "900"),
+        ("--rated-ah", "inf"),
+        ("--start-at", "2026-01-01"),
+    ],
+)
+def test_what_no_battery_or_file_can_have_is_a_wrong_use(tmp_path, options):
+    run(written(tmp_path, blocks_day()), *TELLING, *COLUMNS, *options, expect=2)
+
+
+def test_one_column_is_one_unit(tmp_path):
+    why = refused(written(tmp_path, blocks_day()), *TELLING, *COLUMNS, "--voltage", "voltage")
+    assert "name each once" in why

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -34,14 +35,16 @@ def analyse(  # noqa: PLR0913  # the options of a command line
     ],
     *,
     chemistry: Annotated[str, typer.Option(help="vrla_agm, vented_lead, nicd, nizn, nmc, lfp, lto, na_ion")],
-    rated_ah: Annotated[float, typer.Option(min=0.01, help="rated charge")],
+    rated_ah: Annotated[float, typer.Option(min=0.01, max=20_000.0, help="rated charge")],
     cells_per_unit: Annotated[
         int, typer.Option(min=1, max=24, help="cells in series in a unit; 6 in a 12 V block")
     ] = 1,
     rate_h: Annotated[float, typer.Option(min=0.05, max=100.0, help="hours of the rated charge")] = 10.0,
     ref_degc: Annotated[float, typer.Option(min=0.0, max=40.0, help="temperature of the rated charge")] = 20.0,
     end_v: Annotated[float | None, typer.Option(help="end voltage of one cell; the chemistry's when absent")] = None,
-    degc: Annotated[float | None, typer.Option(help="temperature, where the file has none")] = None,
+    degc: Annotated[
+        float | None, typer.Option(min=-40.0, max=80.0, help="temperature, where the file has none")
+    ] = None,
     table: Annotated[str | None, typer.Option(help="maker's table at this end voltage: 10:10.0,5:18.2,1:61")] = None,
     time: Column = None,
     voltage: Columns = None,
@@ -70,11 +73,9 @@ def analyse(  # noqa: PLR0913  # the options of a command line
     dossier: Annotated[Path | None, typer.Option(help="folder for the dossier of every discharge")] = None,
 ) -> None:
     """Run the estimators over a recorded file: charge with bounds, discharges, capacity with its uncertainty."""
-    for path in out or ():
-        if path.suffix not in SUFFIXES:
-            raise typer.BadParameter(f"{path}: --out ends in {', '.join(SUFFIXES)}")
-    if delimiter is not None and (len(delimiter) != 1 or delimiter == decimal):
-        raise typer.BadParameter("--delimiter is one character other than the decimal sign")
+    _require_options(out or (), delimiter, decimal)
+    if start_at is not None and time_format not in {"seconds", "milliseconds"}:
+        raise typer.BadParameter("--start-at is the instant of second 0: it goes with --time-format seconds")
     battery = Battery(chemistry, rated_ah, cells_per_unit, rate_h, ref_degc, end_v, degc, *_table(table))
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     given = RowLayout(
@@ -98,6 +99,14 @@ def analyse(  # noqa: PLR0913  # the options of a command line
         typer.echo(f"{path} written", err=True)
 
 
+def _require_options(out: Iterable[Path], delimiter: str | None, decimal: str) -> None:
+    for path in out:
+        if path.suffix not in SUFFIXES:
+            raise typer.BadParameter(f"{path}: --out ends in {', '.join(SUFFIXES)}")
+    if delimiter is not None and (len(delimiter) != 1 or delimiter == decimal):
+        raise typer.BadParameter("--delimiter is one character other than the decimal sign")
+
+
 def _table(text: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return hours and amperes of `10:10.0,5:18.2`."""
     if not text:
@@ -107,8 +116,14 @@ def _table(text: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         hours, amps = zip(*pairs, strict=True)
     except ValueError as exc:
         raise typer.BadParameter("--table is hours:amperes,hours:amperes for one end voltage") from exc
-    if min(*hours, *amps) <= 0.0:
+    if not all(0.0 < value < float("inf") for value in (*hours, *amps)):
         raise typer.BadParameter("--table has hours and amperes above 0")
+    for (less_h, more_a), (more_h, less_a) in pairwise(sorted(pairs)):
+        if not (less_h < more_h and less_a < more_a and less_h * more_a <= more_h * less_a):
+            raise typer.BadParameter(
+                f"--table says {more_a:g} A for {less_h:g} h and {less_a:g} A for {more_h:g} h: what lasts longer is a "
+                "smaller current and at least as much charge; is it hours:amperes?"
+            )
     return tuple(hours), tuple(amps)
 
 
@@ -156,6 +171,8 @@ def _layout(file: Path, names: Sequence[str], given: RowLayout, *, is_own: bool)
             f"the file has {', '.join(names)[:SHOWN_NAMES]}"
         )
     voltages, temperatures = (_spread(each, names) for each in (given.voltages, given.temperatures))
+    if len(set(voltages)) < len(voltages):
+        raise AnalyseError("one column is the voltage of two units; name each once")
     if len(temperatures) not in (0, 1, len(voltages)):
         raise AnalyseError(
             f"{len(voltages)} voltages and {len(temperatures)} temperatures: give one, one each, or none"
