@@ -124,7 +124,7 @@ def test_without_a_temperature_no_capacity_is_proven(tmp_path):
     short.write_text("".join(LEAF.read_text().splitlines(keepends=True)[:400]))
     output = run(short, *LEAF_OPTIONS).output
     assert "no temperature in the file" in output
-    assert "state of health at the end: not proven" in output
+    assert "state of health at the end: not proven\n  1 x not proven: " in output
 
 
 @pytest.mark.parametrize(

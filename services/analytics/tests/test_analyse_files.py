@@ -243,3 +243,17 @@ def test_what_no_battery_or_file_can_have_is_a_wrong_use(tmp_path, options):
 def test_one_column_is_one_unit(tmp_path):
     why = refused(written(tmp_path, blocks_day()), *TELLING, *COLUMNS, "--voltage", "voltage")
     assert "name each once" in why
+
+
+def test_a_full_test_in_a_slow_file_proves_the_health_of_the_block():
+    """Rows ten minutes apart: the temperature before is that of the last row, and the block has 92 Ah of 100."""
+    nan = float("nan")
+    drawn = [n / 6.0 * 10.0 / 92.0 for n in range(1, 57)]
+    volts = [13.62] * 300 + [6.0 * (2.05 - 0.10 * x - 0.15 * x**10) for x in drawn] + [13.2] * 60
+    amps = [0.05] * 300 + [-10.0] * len(drawn) + [10.0] * 60
+    rows = [
+        RecordedRow(n, 600_000 * n, (v,), (20.0,), a, nan) for n, (v, a) in enumerate(zip(volts, amps, strict=True))
+    ]
+    series, battery = series_of(rows, fatal=False), Battery("vrla_agm", 100.0, 6, end_v=1.8)
+    outcome = estimated(series, rules_of(battery, series))
+    assert outcome.soh_frac[0] == pytest.approx(0.92, abs=0.02)

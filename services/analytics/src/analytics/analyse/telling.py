@@ -1,5 +1,6 @@
 """What an analysis tells: sentences, a table with a row per row of the file, and a plot."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ from analytics.soc.memory import Source
 
 SUSPECT_FRAC: Final = 0.001  # of the rows: less is a doubt that cleared by itself
 NAMED_UNITS: Final = 5
+SHOWN_REASONS: Final = 3
 MOST_DRAWN: Final = 20_000
 
 
@@ -133,10 +135,17 @@ def _discharges(analysis: Analysis) -> Iterator[str]:
             yield f"  {reason}"
         for note in record.notes:
             yield f"  note: {note}"
-    for finding in analysis.outcome.findings:
+    yield from _health(analysis.outcome)
+
+
+def _health(outcome: Outcome) -> Iterator[str]:
+    for finding in outcome.findings:
         if finding.is_proven:
             yield f"units at {_at(finding.at_s)}: {_units(finding.unit_frac, finding.unit_sd_frac)}; {finding.why}"
-    yield f"state of health at the end: {_units(analysis.outcome.soh_frac, analysis.outcome.soh_sd_frac)}"
+    yield f"state of health at the end: {_units(outcome.soh_frac, outcome.soh_sd_frac)}"
+    if np.isnan(outcome.soh_frac).all():
+        for why, many in Counter(each.why for each in outcome.findings).most_common(SHOWN_REASONS):
+            yield f"  {many} x {why}"
 
 
 def _units(frac: Floats, sd: Floats) -> str:
