@@ -46,7 +46,7 @@ WRONG = {
     "override of a whole unit": ("float_v = 2.27", "float_v = 4.54", "volts of one electrochemical cell"),
     "override beyond any cell": ("float_v = 2.27", "float_v = 27.2", "write a value of at most 5.0"),
     "compensation the wrong way": ("float_v_per_k = -0.003", "float_v_per_k = 0.003", "write a value of at most 0.0"),
-    "end of discharge above float": ("end_v = 1.8 ", "end_v = 2.3 ", "to below float_v"),
+    "end of discharge at a rested voltage": ("end_v = 1.8 ", "end_v = 2.1 ", "to below nominal_v"),
     "one table instead of several": ("[[aux]]", "[aux]", "two brackets"),
     "text without quotes": ('name = "Recorded 12 V block"', "name = 12", "put it in quotes"),
     "nothing between quotes": ('name = "Harbour hospital, UPS room 1"', 'name = ""', "write at least 1 characters"),

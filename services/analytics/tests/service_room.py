@@ -144,13 +144,14 @@ async def running_room(
     clock: ManualClock | None = None,
     dossier: bool = False,
     site: Site | None = None,
+    save_s: float = 1.0,
 ) -> AsyncIterator[Room]:
     """Run analytics with their state below `folder`."""
     clock = clock or ManualClock(BEGIN_MS)
     address = BrokerAddress("127.0.0.1", port)
     session = Session(address=address, client_id="analytics")
     voice = ServiceVoice(site="hh1", service="analytics", clock=clock, session=session)
-    settings = AnalyticsSettings(service="analytics", state_dir=folder, save_s=1.0, dossier=dossier)
+    settings = AnalyticsSettings(service="analytics", state_dir=folder, save_s=save_s, dossier=dossier)
     gateway = Session(address=address, client_id="gw")
     analytics, desk = compose(site or site_of(*strings), settings, voice, clock)
     room = Room(analytics, clock, voice, gateway)

@@ -14,7 +14,7 @@ from cellkeeper.runtime.session import BrokerAddress, Session
 from cellkeeper.testing.broker import running_broker
 from cellkeeper.testing.clock import ManualClock
 from cellkeeper.testing.patience import until
-from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room
+from service_room import BEGIN_MS, CELLS, FLOAT_V, running_room, site_of
 
 
 @pytest.fixture
@@ -49,7 +49,10 @@ async def test_mode_and_estimates_are_told_and_are_payloads_of_the_contract(brok
         told = StringEstimate.model_validate(room.estimates[-1])
         assert told.string == "s1"
         assert len(told.soc_frac) == len(told.r_state) == CELLS
-        assert told.not_validated, "nobody has held these curves against real cells, and the wire says so"
+        assert told.not_validated == [
+            "charge curves of vrla_agm", "runtime: rule of thumb, no battery type", "impedance limits",
+            "odds of failing",
+        ], "nobody has held these against real cells, and the wire says so"  # fmt: skip
         assert CellEstimate.model_validate(room.cells[3]).soc_source == told.soc_source[2]
         await until(lambda: room.presences[-1]["state"] == "ready", "ready")
         assert [each for each in room.kinds() if each.startswith("estimate.")] == []
@@ -149,6 +152,22 @@ async def test_a_restart_goes_on_where_it_was(broker, tmp_path):
         assert "discharge.began" not in room.kinds(), "it was told before"
 
 
+async def test_a_process_that_is_killed_in_an_outage_loses_seconds_of_it_and_not_a_minute(broker, tmp_path):
+    async with running_room(tmp_path / "state", broker.port, save_s=3600.0) as room:
+        await room.scans(65, floating, 0.05)
+        await room.scans(3, sinking, -40.0)
+        memory, engine = room.analytics.memory, room.analytics.engine
+
+        def seconds_lost() -> float:
+            kept = memory.read(engine.memory, engine.layout).memory if memory.path.exists() else None
+            is_there = kept is not None and kept.recorder.strings[0].running is not None
+            return room.clock.now_ms() / 1000.0 - kept.recorder.strings[0].at_s if is_there else float("inf")
+
+        await until(lambda: seconds_lost() < 60.0, "the onset is written down")
+        await room.scans(30, lambda n: sinking(3 + n), -40.0)
+        await until(lambda: seconds_lost() < 10.0, "what followed, too")
+
+
 async def test_a_memory_that_cannot_be_read_is_told_and_begins_anew(broker, tmp_path):
     folder = tmp_path / "state/analytics"
     folder.mkdir(parents=True)
@@ -156,6 +175,25 @@ async def test_a_memory_that_cannot_be_read_is_told_and_begins_anew(broker, tmp_
     async with running_room(tmp_path / "state", broker.port) as room:
         await until(lambda: room.kinds() == ["estimate.memory_lost"], "the loss")
         await room.scans(3, floating, 0.05)
+    (kept,) = folder.glob("learned.before-*.ckm")
+    assert kept.read_bytes() == b"nothing of this kind", "an older version may not destroy what a newer one learned"
+
+
+async def test_a_string_of_another_size_is_told_and_what_was_learned_is_kept_beside(broker, tmp_path):
+    state, clock = tmp_path / "state", ManualClock(BEGIN_MS)
+    async with running_room(state, broker.port, clock=clock) as room:
+        await room.scans(3, floating, 0.05)
+    before = (state / "analytics/learned.ckm").read_bytes()
+    async with running_room(state, broker.port, clock=clock, site=site_of(cells=CELLS - 1)) as room:
+        await until(lambda: "estimate.anew" in room.kinds(), "the loss")
+        assert await room.analytics.save()
+    (kept,) = (state / "analytics").glob("learned.before-*.ckm")
+    assert kept.read_bytes() == before
+    async with running_room(
+        state, broker.port, "s1", "s2", clock=clock, site=site_of("s1", "s2", cells=CELLS - 1)
+    ) as room:
+        await room.clock.advance(1.0)
+        assert "estimate.anew" not in room.kinds(), "a string that comes new loses nothing"
 
 
 async def test_a_memory_that_cannot_be_written_is_told_once(broker, tmp_path):

@@ -14,14 +14,18 @@ from analytics.dossier.__main__ import main
 from analytics.dossier.context import DossierBasis
 from analytics.dossier.csv_files import csv_files
 from analytics.dossier.files import write_dossier
+from analytics.dossier.gaps import gaps_in
 from analytics.dossier.model import dossier_of, result_of
 from analytics.dossier.pages import document_of
+from analytics.dossier.plots import course_plot, evenness_plot, units_plot
 from analytics.dossier.record_file import save_record
 from analytics.dossier.words import length, number, verdict_sentences
-from analytics.paper.blocks import Document, Facts, Grid, Heading
+from analytics.paper.blocks import Document, Facts, Grid, Heading, Text
 from analytics.paper.errors import PaperError
 from analytics.paper.pdf import pdf_of
 from dossier_room import Room, basis_of, context_of, record_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 WEAK = Room(health=(1.0, 0.93, 1.0, 0.78), samples=300)
 
@@ -153,3 +157,56 @@ def test_an_announced_test_is_named_with_who_led_it():
     assert named.subtitle.startswith("Test (capacity, 3 h) of ")
     facts = next(block for block in named.blocks if isinstance(block, Facts))
     assert {("Test", "capacity, 3 h"), ("Led by", "bms")} <= set(facts.pairs)
+
+
+def texts_of(dossier):
+    return [block.text for block in document_of(dossier).blocks if isinstance(block, Text)]
+
+
+def test_the_paper_says_what_was_never_held_against_measured_cells(weak):
+    assert any(text.startswith("Not validated: the charge curves of Lead-acid") for text in texts_of(weak))
+
+
+def unread(from_s, until_s):
+    """Return the basis of an outage in which nobody read for some time."""
+    basis = basis_of(Room(units=4, dip_v=0.0))
+    t_s = basis.record.at_s - basis.record.began_s
+    kept = (t_s <= from_s) | (t_s >= until_s)
+    arrays = ("at_s", "discharge_a", "string_v", "ambient_degc", "unit_v", "degc")
+    return replace(
+        basis,
+        record=replace(
+            basis.record, **{name: getattr(basis.record, name)[kept] for name in arrays}, missing_s=until_s - from_s
+        ),
+    )
+
+
+def test_whether_there_was_a_coup_de_fouet_is_not_known_where_nobody_read():
+    (told,) = [text for text in texts_of(dossier_of(unread(5.0, 400.0))) if "coup de fouet" in text]
+    assert "is not known: 6 min 3" in told
+    assert any(text.startswith("No coup de fouet") for text in texts_of(dossier_of(unread(9000.0, 9900.0))))
+
+
+def test_energy_is_not_known_where_the_charge_is_not():
+    basis = basis_of(Room(units=4))
+    lost = replace(basis, record=replace(basis.record, moved_ah=float("nan")))
+    assert dossier_of(basis).moved_wh is not None
+    assert dossier_of(lost).moved_wh is None
+
+
+def test_lines_end_where_nobody_read():
+    for plot_of in (course_plot, units_plot, evenness_plot):
+        for panel in plot_of(dossier_of(unread(9000.0, 9900.0))).panels:
+            for line in panel.lines:
+                assert np.isnan(line.x).sum() == 1
+                assert np.isnan(line.y[np.isnan(line.x)]).all()
+        whole = plot_of(dossier_of(basis_of(Room(units=4)))).panels
+        assert not any(np.isnan(line.x).any() for panel in whole for line in panel.lines)
+
+
+@given(steps=st.lists(st.floats(0.1, 5.0), min_size=2, max_size=40), data=st.data())
+def test_gaps_are_the_largest_steps_that_make_up_the_time_without_a_scan(steps, data):
+    places = data.draw(st.sets(st.integers(0, len(steps) - 1), max_size=3))
+    steps = [60.0 + at if at in places else step for at, step in enumerate(steps)]
+    t_s = np.concatenate([[0.0], np.cumsum(steps)])
+    assert gaps_in(t_s, sum(60.0 + at for at in places)).tolist() == sorted(places)

@@ -72,6 +72,15 @@ class TestDescription:
         assert "correct `since`" in change.text
         assert [cells(book, at)[1] for at in (NOW_S + 99.0, NOW_S + 100.0)] == ["s1/2/2", "s1/2/3"]
 
+    def test_a_date_in_the_future_is_refused_and_the_cell_counts_from_now_on(self):
+        ahead = said(s1_2=Described(2, NOW_S + 10 * 365 * 86_400.0))
+        for book in (ledger(), CellLedger()):
+            dated, (change,) = book.describe(ahead, NOW_S)
+            assert change.kind == "refused"
+            assert "lies in the future: correct `since`" in change.text
+            assert [cells(dated, at)[1] for at in (NOW_S - 1.0, NOW_S)] == ["s1/2/1", "s1/2/2"]
+            assert dated.describe(ahead, NOW_S + 60.0) == (dated, ()), "nor at the next start"
+
     def test_a_mistake_is_taken_back(self):
         book, _ = ledger().describe(said(s1_2=Described(2)), NOW_S)
         book, (change,) = book.describe(said(), NOW_S + 100.0)

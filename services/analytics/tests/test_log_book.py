@@ -53,7 +53,8 @@ def test_what_stays_is_told_once():
 def test_one_discharge_is_one_entry_on_capacity():
     voice, now = Written(), told()
     book = LogBook(ONE.layout, voice)
-    nothing = [finding(np.nan, "not proven: too short"), finding(np.nan, "not proven: charged at once")]
+    reasons = ("too short", "charged at once", "too short")
+    nothing = [finding(np.nan, f"not proven: {why}") for why in reasons]
     assert book.tell(now, replace(now, findings=tuple(nothing)))
     assert voice.events == [
         ("estimate.not_proven", "info", "a discharge of s1 proves no capacity: too short; charged at once")

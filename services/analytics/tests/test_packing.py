@@ -191,6 +191,15 @@ def test_a_file_is_read_back_and_one_that_is_not_there_begins_anew(tmp_path: Pat
     assert (found.strings_anew, found.parts_anew) == ((), ())
 
 
+def test_strings_that_lost_their_place_are_named_and_copies_are_few(tmp_path: Path):
+    before, now, file = layout_of(s1=2, s2=3, s3=1), layout_of(s1=2, s2=4, new=1), MemoryFile(tmp_path / "learned.ckm")
+    assert file.set_aside("20260101T000000Z") is None, "there is nothing to keep yet"
+    assert file.write(Whole(Learned.filled(before)), before)
+    assert file.read(Whole(Learned.empty(now)), now).strings_lost == ("s2", "s3")
+    copies = [file.set_aside(f"2026010{day}T000000Z") for day in range(1, 8)]
+    assert [copy.exists() for copy in copies] == [False] * 2 + [True] * 5
+
+
 def test_a_part_that_is_damaged_begins_anew_alone(tmp_path: Path):
     layout, file = layout_of(s1=2), MemoryFile(tmp_path / "learned.ckm")
     file.write(Whole(Learned.filled(layout), Each(5.0)), layout)

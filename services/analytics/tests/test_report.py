@@ -17,7 +17,7 @@ from analytics.dossier.record_file import load_record, save_record
 from analytics.paper.blocks import Document, Text
 from analytics.paper.pdf import pdf_of
 from analytics.reports import gathering
-from analytics.reports.capacities import YEAR_S, capacities_of, capacity_lines, trend_of
+from analytics.reports.capacities import YEAR_S, capacities_of, capacity_document, capacity_lines, trend_of
 from analytics.reports.commands import report
 from analytics.reports.errors import ReportError
 from analytics.reports.events import earlier_results, event_paths, named_event
@@ -25,6 +25,8 @@ from analytics.reports.history import Historian, Windows
 from analytics.reports.month import event_counts, span_of, string_month
 from analytics.reports.month_pages import month_document, month_lines
 from analytics.reports.verify import verify
+from analytics.settings import AnalyticsSettings
+from cellkeeper import __version__
 from cellkeeper.contract.moment import from_ms, to_ms
 from cellkeeper.contract.notices import Event
 from cellkeeper.runtime.clock import ScaledClock
@@ -85,6 +87,30 @@ def test_events_are_listed_with_their_verdicts_and_found_by_the_begin_of_their_n
         named_event(state, "s9")
 
 
+def test_the_name_of_an_event_is_whole_on_a_narrow_terminal(state):
+    told = CliRunner(env={"COLUMNS": "80"}).invoke(report, ["discharge", "--state", str(state)])
+    for path in event_paths(state):
+        assert path.stem in told.output
+
+
+def test_a_string_without_discharges_or_an_unknown_zone_is_refused(state):
+    with pytest.raises(ReportError, match=r"no discharge of 's9' is recorded in .*; there are some of s1, s2"):
+        CliRunner().invoke(report, ["discharge", "--state", str(state), "--string", "s9"], catch_exceptions=False)
+    for command in ("discharge", "capacity"):
+        told = run(command, "--state", state, "--timezone", "Mars/Base")
+        assert told.exit_code == 2, told.output
+    assert "Europe/Berlin" in run("discharge", "--state", state, "--timezone", "Europe/Berlin").output
+    with pytest.raises(ValueError, match="zone 'Mars/Base' is not known here"):
+        AnalyticsSettings(service="analytics", state_dir=state, dossier_timezone="Mars/Base")
+
+
+def test_a_capacity_report_says_which_records_it_could_not_read(state):
+    event_paths(state)[0].with_suffix(".npz").write_bytes(b"half")
+    told = run("capacity", "--state", state)
+    assert told.exit_code == 0
+    assert f"left out: {event_paths(state)[0].parent}" in told.output
+
+
 def test_a_damaged_record_hides_no_other_and_is_said(state):
     event_paths(state)[0].with_suffix(".npz").write_bytes(b"half")
     told = run("discharge", "--state", state)
@@ -114,6 +140,13 @@ def test_a_changed_paper_or_one_of_other_data_does_not_verify(state, tmp_path):
     told = run("verify", units, "--state", state)
     assert told.exit_code == 1
     assert "CHANGED" in told.output
+    for software in (f"Cellkeeper {__version__}", f"cellkeeper {__version__} analyse"):  # as they are written by both
+        basis = load_record(record)
+        own = replace(basis, context=replace(basis.context, software=software))
+        again = save_record(tmp_path / software.split()[-1], own)
+        paper = again.with_name(units.name)
+        paper.write_text(csv_files(dossier_of(own))["units.csv"].replace("no\n", "yes\n", 1))
+        assert "CHANGED" in verify(paper, again, state).lines[0]
     with pytest.raises(ReportError, match="give it with --record"):
         verify(units, None, tmp_path / "nowhere")
     with pytest.raises(ReportError, match="give a PDF or CSV"):
@@ -132,9 +165,14 @@ def test_capacities_have_a_trend_and_an_outage_proves_none(state, tmp_path):
     assert told.exit_code == 0, told.output
     assert "s1: 92.0" in told.output
     assert "-4.0" in told.output
-    assert "s2: capacity not proven (1 recorded discharges)" in told.output
+    assert "s2: capacity not proven (1 recorded discharge)" in told.output
     assert pdf.read_bytes().startswith(b"%PDF")
     assert [row["proof"] for row in csv.DictReader(rows.read_text().splitlines())] == ["proven"] * 3 + ["at_least"]
+
+
+def test_a_paper_of_capacities_names_the_zone_of_its_times(state):
+    bases = [load_record(path) for path in event_paths(state)]
+    assert "Times are Europe/Berlin" in capacity_document(capacities_of(bases), "Site", "Europe/Berlin", "x").footer
 
 
 def test_a_trend_needs_two_results_at_different_times():
@@ -278,6 +316,15 @@ def test_without_a_historian_a_month_has_its_discharges_and_says_so(state, tmp_p
     assert "recorded discharges only: no historian answers" in told.output
     assert "s1: test of" in told.output
     assert out.read_bytes().startswith(b"%PDF")
+
+
+def test_a_month_without_the_folder_of_discharges_or_with_a_damaged_one_says_so(state, tmp_path, monkeypatch):
+    monkeypatch.delenv("CELLKEEPER_CLOCK", raising=False)
+    month = datetime.fromtimestamp(BEGAN_S, UTC).strftime("%Y-%m")
+    asked = ("monthly", month, "--url", "http://127.0.0.1:1", "--state")
+    assert "no recorded discharges, for there is no folder" in run(*asked, tmp_path / "nowhere").output
+    event_paths(state)[0].with_suffix(".npz").write_bytes(b"half")
+    assert "recorded discharges, without 1 that cannot be read (s1_" in run(*asked, state).output
 
 
 def test_another_suffix_is_refused(state, tmp_path):

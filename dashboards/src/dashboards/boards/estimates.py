@@ -46,7 +46,8 @@ BOARD: Final = Board(
     uids.ESTIMATES,
     "Estimates",
     "How full and how healthy the cells of one string are, how long it would last, and how sure that is. Nothing here "
-    "is measured: every value has its doubt beside it, and an empty panel means not known.",
+    "is measured: every value has its doubt beside it, and an empty panel means not known. Charge curves, impedance "
+    "limits and odds of failing are typical ones that were never held against real batteries.",
     HERE,
     (
         _tile("soc_mean_frac", "Charge", "Mean of the cells that have one."),

@@ -29,6 +29,7 @@ from analytics.late_scans import LateScans
 from analytics.log_book import LogBook
 from analytics.memory_file import MemoryFile
 from analytics.papers import Papers
+from analytics.save_plan import SavePlan
 from analytics.telling import Telling
 
 BATCH_S: Final = 0.050  # real time: scans of one moment, of all strings, arrive within it
@@ -54,7 +55,7 @@ class Analytics:
         papers: records of discharges.
         book: which cell is where.
         late: scans that come later.
-        save_s: real seconds between two writes of the memory.
+        save_s: real seconds between two writes of the memory while nothing discharges.
         on_tend: called about once a second.
     """
 
@@ -147,14 +148,16 @@ class Analytics:
     async def run(self) -> None:
         """Tell single units, watch over strings that fall silent and write down what was learned, until cancelled."""
         loop = asyncio.get_running_loop()
-        saved_s = loop.time()
+        plan = SavePlan(self.save_s, loop.time(), self.clock.monotonic_s())
         try:
             while True:
                 await asyncio.sleep(TEND_S)
                 self._tend()
-                if self._save_soon or loop.time() - saved_s >= self.save_s:
-                    saved_s = loop.time()
+                now = loop.time(), self.clock.monotonic_s()
+                if self._save_soon or plan.is_due(*now, is_recording=self.engine.is_recording):
+                    plan.begin(*now)
                     await self.save()
+                    plan.end(loop.time())
         finally:
             if self._timer is not None:
                 self._timer.cancel()

@@ -49,6 +49,11 @@ class Engine:
         """Where units lie."""
         return self.rules.layout
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a discharge of any string is being recorded."""
+        return any(each.running is not None for each in self.memory.recorder.strings)
+
     def follow(self, readings: Readings, ripple_a_rms: Floats | None = None, idle_s: float = 0.0) -> Estimates:
         """Return what all estimators say after a batch of scans."""
         opened = frozenset(string for string, is_open in self._opened.items() if is_open)

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 FOREVER_S: Final = float("inf")
 LONG_AGO_S: Final = float("-inf")
+AHEAD_S: Final = 3600.0  # by which a person's clock may be ahead of the site's
 MAX_SEATS: Final = 20_000  # serials that are remembered: five times the largest site; the ones seen longest ago go
 
 type Place = tuple[str, int]
@@ -118,7 +119,7 @@ class CellLedger:
         stays, names, changes = dict(self.stays), dict(self.names), []
         for place, each in said.items():
             known = stays.get(place, ())
-            stays[place], change = _described(known, place, each, now_s) if known else (_first(place, each), None)
+            stays[place], change = _described(known, place, each, now_s) if known else _first(place, each, now_s)
             if each.name and stays[place][-1].cell == cell_key(place, each.life):
                 names[stays[place][-1].cell] = each.name
             if change is not None:
@@ -210,13 +211,20 @@ def cell_key(place: Place, life: int) -> str:
     return f"{place[0]}/{place[1]}/{life}"
 
 
-def _first(place: Place, said: Described) -> tuple[Stay, ...]:
-    """Return the stays of a place that nobody described before."""
+def _first(place: Place, said: Described, now_s: float) -> tuple[tuple[Stay, ...], Change | None]:
+    """Return the stays of a place that nobody described before, and what is wrong with what was said."""
     now = Stay(cell_key(place, said.life), place, said.life, LONG_AGO_S, FOREVER_S, "first known")
     if said.since_s is None or said.life == 1:
-        return (now,)
-    before = Stay(cell_key(place, said.life - 1), place, said.life - 1, LONG_AGO_S, said.since_s, "first known")
-    return before, replace(now, from_s=said.since_s, why="replaced")
+        return (now,), None
+    at_s, refused = said.since_s, None
+    if at_s > now_s + AHEAD_S:
+        at_s, text = (
+            now_s,
+            f"life {said.life} of {_named(place)} begins now; its date lies in the future: correct `since`",
+        )
+        refused = Change("refused", place, text)
+    before = Stay(cell_key(place, said.life - 1), place, said.life - 1, LONG_AGO_S, at_s, "first known")
+    return (before, replace(now, from_s=at_s, why="replaced")), refused
 
 
 def _described(
@@ -229,7 +237,9 @@ def _described(
     if said.life < last.life:
         return _withdrawn(known, place, said)
     is_other_date = said.since_s is not None and said.since_s != last.from_s and last.cell == cell_key(place, said.life)
-    if not is_other_date or len(known) < 2 or said.since_s is None or not said.since_s > known[-2].from_s:
+    if not is_other_date or len(known) < 2 or said.since_s is None:
+        return known, None
+    if not known[-2].from_s < said.since_s <= now_s + AHEAD_S:
         return known, None
     dated = (*known[:-2], replace(known[-2], to_s=said.since_s), replace(last, from_s=said.since_s))
     return dated, Change("replaced", place, f"life {said.life} of {_named(place)} has another date now")
@@ -241,7 +251,10 @@ def _replaced(
     last = known[-1]
     at_s, change = said.since_s if said.since_s is not None else now_s, "replaced"
     text = f"life {said.life} of {_named(place)} begins: the cell was replaced"
-    if not at_s > last.from_s:
+    if at_s > now_s + AHEAD_S:
+        at_s, change = max(now_s, last.from_s + 0.001), "refused"
+        text += "; from now on, because its date lies in the future: correct `since`"
+    elif not at_s > last.from_s:
         at_s = max(now_s, last.from_s + 0.001)
         change = "refused"
         text += "; from now on, because its date lies before the cell that it replaces came there: correct `since`"

@@ -90,7 +90,7 @@ class LogBook:
             )
             self.voice.event("estimate.capacity", "info", text, string=string)
         if not proven:
-            why = "; ".join(finding.why.removeprefix("not proven: ") for finding in findings)
+            why = "; ".join(dict.fromkeys(finding.why.removeprefix("not proven: ") for finding in findings))
             text = f"a discharge of {string} proves no capacity: {why}"
             self.voice.event("estimate.not_proven", "info", text, string=string)
 

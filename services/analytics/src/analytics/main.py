@@ -10,6 +10,7 @@ import structlog
 from cellkeeper import __version__
 from cellkeeper.contract.battery_type import BatteryType, load_batteries
 from cellkeeper.contract.commands import ANALYTICS_COMMANDS
+from cellkeeper.contract.moment import from_ms
 from cellkeeper.contract.site import Site
 from cellkeeper.contract.table_file import TableFileError
 from cellkeeper.runtime.answering import CommandDesk
@@ -63,19 +64,32 @@ def batteries_of(site: Site, site_file: Path) -> Mapping[str, BatteryType]:
         raise StartRefusedError(str(exc)) from exc
 
 
-def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice) -> Memory:
-    """Return what was learned, in today's shape; what cannot be read begins anew and is told."""
+def recalled(rules: SiteRules, file: MemoryFile, voice: ServiceVoice, clock: Clock) -> Memory:
+    """Return what was learned, in today's shape; what cannot be read or has no place begins anew, is told, and kept."""
     empty = Memory.empty(rules)
     try:
         found = file.read(empty, rules.layout)
     except MemoryUnreadableError as exc:
-        voice.event("estimate.memory_lost", "warning", f"{exc}; every string begins anew")
+        voice.event("estimate.memory_lost", "warning", f"{exc}; every string begins anew; {_aside(file, clock)}")
         return empty
-    for part in found.parts_anew:
-        voice.event("estimate.memory_lost", "warning", f"{file.path}: {part}; this part begins anew")
     for string in found.strings_anew:
         log.info("estimate.anew", string=string)
-    return completed(found.memory, rules.layout).without(found.strings_anew)
+    memory = completed(found.memory, rules.layout).without(found.strings_anew)
+    if not found.parts_anew and not found.strings_lost:
+        return memory
+    kept = _aside(file, clock)
+    for part in found.parts_anew:
+        voice.event("estimate.memory_lost", "warning", f"{file.path}: {part}; this part begins anew; {kept}")
+    for string in found.strings_lost:
+        text = f"site.toml has no string {string} with the units it had: what was learned of them begins anew"
+        voice.event("estimate.anew", "warning", f"{text}; {kept}", string=string)
+    return memory
+
+
+def _aside(file: MemoryFile, clock: Clock) -> str:
+    """Keep a copy of a memory that is about to be written over; return in words where."""
+    copy = file.set_aside(from_ms(clock.now_ms()).strftime("%Y%m%dT%H%M%SZ"))
+    return f"what there was is in {copy}" if copy is not None else "there was no room to keep what there was"
 
 
 def running_at(memory: Memory) -> frozenset[int]:
@@ -135,7 +149,7 @@ def compose(
         draws=settings.dossier,
     )
     refusals = RefusalLog()
-    engine = Engine(rules, brought(recalled(rules, memory, voice), cells, rules.layout).memory)
+    engine = Engine(rules, brought(recalled(rules, memory, voice, clock), cells, rules.layout).memory)
     pace, layout = Pace(site.site.refresh_s, site.site.stale_after_s), rules.layout
     many = len(layout.strings)
     analytics = Analytics(

@@ -21,6 +21,7 @@ from analytics.readings import Layout
 from analytics.refitting import Move, refitted
 
 FORMAT: Final = 1
+KEPT_ASIDE: Final = 5
 LEVEL: Final = 1  # columns without a value vanish; more effort gains nothing on noise
 
 
@@ -31,11 +32,13 @@ class Recalled[M]:
     Attributes:
         memory: whole, with today's layout.
         strings_anew: strings that begin anew though there was a file.
+        strings_lost: strings that the file knows and that are gone or described otherwise now.
         parts_anew: parts that begin anew, each with why.
     """
 
     memory: M
     strings_anew: tuple[str, ...] = ()
+    strings_lost: tuple[str, ...] = ()
     parts_anew: tuple[str, ...] = ()
 
 
@@ -93,7 +96,23 @@ class MemoryFile:
                 made[field.name] = refitted(old, new, move)
             except MemoryUnreadableError as exc:
                 lost.append(f"{field.name} ({exc})")
-        return Recalled(replace(empty, **made), move.anew, tuple(lost))  # type: ignore[type-var]
+        missing = tuple(each for each in before.strings if each in move.anew or each not in layout.strings)
+        return Recalled(replace(empty, **made), move.anew, missing, tuple(lost))  # type: ignore[type-var]
+
+    def set_aside(self, stamp: str) -> Path | None:
+        """Copy the file under a name with `stamp` and return that, for a person who wants it back; None without room.
+
+        The newest few of them are kept.
+        """
+        copy = self.path.with_name(f"{self.path.stem}.before-{stamp}{self.path.suffix}")
+        try:
+            with whole_file(copy) as file:
+                file.write(self.path.read_bytes())
+            for old in sorted(self.path.parent.glob(f"{self.path.stem}.before-*{self.path.suffix}"))[:-KEPT_ASIDE]:
+                old.unlink(missing_ok=True)
+        except OSError:
+            return None
+        return copy
 
 
 def _part(rest: bytes, places: dict[str, Any], name: str) -> bytes:

@@ -128,8 +128,13 @@ def _commissioned_s(string: StringTable) -> float:
     return nan if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
+NEVER_CHECKED: Final = ("impedance limits", "odds of failing")  # of any chemistry: no measured series was at hand
+
+
 def _not_validated(string: StringTable, profile: Chemistry, battery: BatteryType | None) -> list[str]:
     found = [] if profile.estimate.validated_on else [f"charge curves of {string.chemistry}"]
     if battery is None:
-        return [*found, "runtime: rule of thumb, no battery type"]
-    return [*found, "runtime: generic battery type"] if battery.is_generic else found
+        found.append("runtime: rule of thumb, no battery type")
+    elif battery.is_generic:
+        found.append("runtime: generic battery type")
+    return [*found, *NEVER_CHECKED]

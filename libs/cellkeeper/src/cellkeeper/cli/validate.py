@@ -10,6 +10,7 @@ import typer
 
 from cellkeeper.cli.disk_plan import StoreKind, plan_disk, room_gb, shortage, words
 from cellkeeper.cli.init import near_their_end
+from cellkeeper.cli.site_doubts import site_doubts
 from cellkeeper.contract.battery_type import load_batteries
 from cellkeeper.contract.bus_time import fast_enough_baud, scan_takes_s
 from cellkeeper.contract.series import FULL, TIERS
@@ -47,6 +48,8 @@ def validate(
     typer.echo(f"{site_file}: good. {describe(site)}")
     for warning in near_their_end(SiteFolder(site_file.parent), datetime.now(UTC)):
         typer.echo(warning, err=True)
+    for doubt in site_doubts(site, datetime.now(UTC)):
+        typer.echo(f"warning: {doubt}", err=True)
     plan = plan_disk(site, store, _kept_days())
     for line in words(plan, store):
         typer.echo(line)

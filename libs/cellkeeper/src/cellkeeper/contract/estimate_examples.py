@@ -37,7 +37,7 @@ def _string_example(at: datetime) -> StringEstimate:
         string="s1",
         measured_at=at,
         doubts=[],
-        not_validated=["ocv"],
+        not_validated=["charge curves of vrla_agm", "impedance limits", "odds of failing"],
         runtime=RuntimeEstimate(
             power_w=82.0,
             unit_left_s=460.0,

@@ -1,18 +1,19 @@
 """Recorded measurements from a CSV file: lines in, values with their own times out. Pure but for the lines.
 
-Policy. A row's time is used as it is (UTC when it names no zone) and must increase by at least a millisecond. An empty
-field is no value: nothing is filled in from the row before. A row with a temperature alone stays a row of its own. What
-cannot be read is a bad row with its line number.
+Policy. A row's time is used as it is (UTC when nobody names a zone) and must increase by at least a millisecond, unless
+the caller puts rows in order. An empty field is no value: nothing is filled in from the row before. A row with a
+temperature alone stays a row of its own. What cannot be read is a bad row with its line number.
 """
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, Literal, Protocol
 
-from cellkeeper.contract.moment import from_ms, to_ms
+from cellkeeper.contract.moment import from_ms
+from cellkeeper.contract.recorded_times import TimeFormatError, Times, TimeTextError
 
 MAX_UNIT_V: Final = 40.0
 MAX_STRING_V: Final = 2000.0
@@ -37,10 +38,13 @@ class RowLayout:
         string_voltage: None likewise.
         columns: names of a file without a header row; None when its first row has them.
         current_sign: -1 when the file counts a discharge as positive.
-        time_format: instants, or seconds since `start_at`.
+        time_format: `iso`, `seconds` or `milliseconds` since `start_at`, or a pattern with `%`.
         start_at: an instant; 1970 when None.
         delimiter: between fields.
         decimal: `.` or `,`.
+        zone: of times that name none.
+        skip_lines: before the header row.
+        voltage_scale, current_scale: volts and amperes of one of the file's own; 0.001 for millivolts.
     """
 
     time: str
@@ -50,10 +54,14 @@ class RowLayout:
     string_voltage: str | None = None
     columns: tuple[str, ...] | None = None
     current_sign: Literal[1, -1] = 1
-    time_format: Literal["iso", "seconds"] = "iso"
+    time_format: str = "iso"
     start_at: str | None = None
     delimiter: str = ","
     decimal: Literal[".", ","] = "."
+    zone: str = "UTC"
+    skip_lines: int = 0
+    voltage_scale: float = 1.0
+    current_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +110,34 @@ class _FieldError(ValueError):
     """A field of a row cannot be used."""
 
 
-def read_rows(lines: Iterable[str], layout: RowLayout) -> Iterator[RecordedRow | BadRow]:
-    """Yield every data row of a file in order.
+def times_of(layout: RowLayout) -> Times:
+    """Return what reads the times of a file; raises RecordedFileError when nothing can."""
+    try:
+        return Times.of(layout.time_format, layout.zone, layout.start_at, layout.decimal)
+    except TimeFormatError as exc:
+        raise RecordedFileError(str(exc)) from exc
+
+
+def read_rows(
+    lines: Iterable[str], layout: RowLayout, *, times: Times | None = None, in_order: bool = True
+) -> Iterator[RecordedRow | BadRow]:
+    """Yield every data row of a file, as the file has them.
+
+    Args:
+        lines: of the file.
+        layout: how they are read.
+        times: reads the times, where the caller wants to know what it saw.
+        in_order: whether a row whose time does not increase is a bad one.
 
     Raises:
-        RecordedFileError: a named column is not there, or `start_at` is no instant.
+        RecordedFileError: a named column is not there or there twice, or `start_at` is no instant.
     """
-    reader = csv.reader(lines, delimiter=layout.delimiter)
+    reader = csv.reader(islice(lines, layout.skip_lines, None), delimiter=layout.delimiter)
     names = list(layout.columns) if layout.columns is not None else _header(reader)
-    fields = _Fields.of(layout, names)
+    fields = _Fields.of(layout, names, times or times_of(layout))
     last_ms: int | None = None
     while (values := _next_values(reader)) is not None:
-        line = reader.line_num
+        line = layout.skip_lines + reader.line_num
         if isinstance(values, BadRow):
             yield values
             continue
@@ -121,10 +145,10 @@ def read_rows(lines: Iterable[str], layout: RowLayout) -> Iterator[RecordedRow |
             continue
         try:
             row = fields.read(line, values)
-        except _FieldError as exc:
+        except (_FieldError, TimeTextError) as exc:
             yield BadRow(line, str(exc))
             continue
-        if last_ms is not None and row.measured_ms <= last_ms:
+        if in_order and last_ms is not None and row.measured_ms <= last_ms:
             yield BadRow(line, f"time {from_ms(row.measured_ms).isoformat()} does not increase")
             continue
         last_ms = row.measured_ms
@@ -145,17 +169,19 @@ class _Fields:
     """Where the values stand in a row, and how they are read."""
 
     width: int
+    most: int | None
     time: int
     voltages: tuple[int, ...]
     temperatures: tuple[int, ...]
     current: int | None
     string_voltage: int | None
-    sign: int
+    current_scale: float
+    voltage_scale: float
     decimal: str
-    time_of: Callable[[str], int]
+    times: Times
 
     @classmethod
-    def of(cls, layout: RowLayout, names: list[str]) -> "_Fields":
+    def of(cls, layout: RowLayout, names: list[str], times: Times) -> "_Fields":
         def at(name: str | None) -> int | None:
             return None if name is None else _position(name, names)
 
@@ -165,36 +191,40 @@ class _Fields:
         known = [place for place in (current, string_voltage) if place is not None]
         return cls(
             width=max((time, *voltages, *temperatures, *known)) + 1,
+            most=len(names) if layout.columns is None else None,
             time=time,
             voltages=voltages,
             temperatures=temperatures,
             current=current,
             string_voltage=string_voltage,
-            sign=layout.current_sign,
+            current_scale=layout.current_sign * layout.current_scale,
+            voltage_scale=layout.voltage_scale,
             decimal=layout.decimal,
-            time_of=_time_reader(layout),
+            times=times,
         )
 
     def read(self, line: int, values: list[str]) -> RecordedRow:
         if len(values) < self.width:
             raise _FieldError(f"{len(values)} fields, {self.width} needed")
-        unit_v = tuple(self._number(values[at], "voltage", MAX_UNIT_V) for at in self.voltages)
+        if self.most is not None and any(values[self.most :]):  # a decimal comma between commas makes two fields of one
+            raise _FieldError(f"{len(values)} fields, the header names {self.most}")
+        unit_v = tuple(self._number(values[at], "voltage", MAX_UNIT_V, self.voltage_scale) for at in self.voltages)
         degc = tuple(self._number(values[at], "temperature", MAX_DEGC) for at in self.temperatures)
-        current_a = self.sign * self._at(values, self.current, "current", MAX_A)
+        current_a = self._at(values, self.current, "current", MAX_A, self.current_scale)
         string_v = self._at(values, self.string_voltage, "string voltage", MAX_STRING_V)
         if all(map(math.isnan, (*unit_v, *degc, current_a, string_v))):
             raise _FieldError("no value in any named column")
-        return RecordedRow(line, self.time_of(values[self.time].strip()), unit_v, degc, current_a, string_v)
+        return RecordedRow(line, self.times.ms_of(values[self.time].strip()), unit_v, degc, current_a, string_v)
 
-    def _at(self, values: list[str], place: int | None, what: str, limit: float) -> float:
-        return math.nan if place is None else self._number(values[place], what, limit)
+    def _at(self, values: list[str], place: int | None, what: str, limit: float, scale: float = 1.0) -> float:
+        return math.nan if place is None else self._number(values[place], what, limit, scale)
 
-    def _number(self, text: str, what: str, limit: float) -> float:
+    def _number(self, text: str, what: str, limit: float, scale: float = 1.0) -> float:
         text = text.strip()
         if text.lower() in _EMPTY:
             return math.nan
         try:
-            value = float(text if self.decimal == "." else text.replace(",", "."))
+            value = scale * float(text if self.decimal == "." else text.replace(",", "."))
         except ValueError as exc:
             raise _FieldError(f"{what} {text[:40]!r} is not a number") from exc
         if not abs(value) <= limit:
@@ -204,6 +234,8 @@ class _Fields:
 
 def _header(reader: CsvReader) -> list[str]:
     values = _next_values(reader)
+    while values == []:  # empty lines before it
+        values = _next_values(reader)
     if values is None or isinstance(values, BadRow):
         raise RecordedFileError("the file is empty" if values is None else f"the header cannot be read: {values.why}")
     return [name.strip().removeprefix("\ufeff") for name in values]
@@ -218,41 +250,9 @@ def _next_values(reader: CsvReader) -> list[str] | BadRow | None:
 
 
 def _position(name: str, names: list[str]) -> int:
-    try:
-        return names.index(name)
-    except ValueError as exc:
-        shown = ", ".join(names)[:300]
-        raise RecordedFileError(f"there is no column {name!r}; the file has {shown}") from exc
-
-
-def _time_reader(layout: RowLayout) -> Callable[[str], int]:
-    if layout.time_format == "iso":
-        return _iso_ms
-    start_ms = 0 if layout.start_at is None else _start_ms(layout.start_at)
-    decimal = layout.decimal
-
-    def seconds_ms(text: str) -> int:
-        try:
-            seconds = float(text if decimal == "." else text.replace(",", "."))
-        except ValueError as exc:
-            raise _FieldError(f"time {text[:40]!r} is not a number of seconds") from exc
-        if not math.isfinite(seconds):
-            raise _FieldError(f"time {text[:40]!r} is not a number of seconds")
-        return start_ms + round(seconds * 1000.0)
-
-    return seconds_ms
-
-
-def _iso_ms(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise _FieldError(f"time {text[:40]!r} is not ISO 8601") from exc
-    return to_ms(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
-
-
-def _start_ms(text: str) -> int:
-    try:
-        return _iso_ms(text)
-    except _FieldError as exc:
-        raise RecordedFileError(f"start_at: {exc}") from exc
+    found = [at for at, each in enumerate(names) if each == name]
+    if len(found) > 1:
+        raise RecordedFileError(f"{len(found)} columns are called {name!r}; rename all but the one you mean")
+    if not found:
+        raise RecordedFileError(f"there is no column {name!r}; the file has {', '.join(names)[:300]}")
+    return found[0]

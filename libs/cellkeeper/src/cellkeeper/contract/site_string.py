@@ -191,10 +191,10 @@ class StringTable(Table):
         overrides = self.chemistry_override.model_dump(exclude_none=True)
         if (problem := override_problem(profiles()[self.chemistry], overrides)) is not None:
             raise ValueError(f"chemistry_override: {problem}")
-        if self.end_v is not None and not self.profile.lowest_v <= self.end_v < self.profile.float_v:
+        if self.end_v is not None and not self.profile.lowest_v <= self.end_v < self.profile.nominal_v:
             raise ValueError(
-                f"end_v {self.end_v:g} must lie from lowest_v {self.profile.lowest_v:g} to below float_v "
-                f"{self.profile.float_v:g}; write volts of one electrochemical cell at the end of a discharge"
+                f"end_v {self.end_v:g} must lie from lowest_v {self.profile.lowest_v:g} to below nominal_v "
+                f"{self.profile.nominal_v:g}; write volts of one electrochemical cell at the end of a discharge"
             )
         return self
 

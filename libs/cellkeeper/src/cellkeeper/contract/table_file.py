@@ -27,7 +27,7 @@ _ADVICE: Final = {
     "string_type": "has to be text; put it in quotes",
     "string_too_short": "is too short; write at least {min_length} characters",
     "string_too_long": "is too long; write at most {max_length} characters",
-    "too_short": "is empty; add at least {min_length}",
+    "too_short": "has {actual_length}; it needs at least {min_length}",
     "list_type": "has to be a list; write its header with two brackets, [[…]], or a value in [ ]",
     "model_type": "has to be a table; write its header with one pair of brackets, […]",
     "tuple_type": "has to be a list; write its values in [ ]",

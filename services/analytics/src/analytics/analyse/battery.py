@@ -17,6 +17,8 @@ from analytics.soh.rules import RestedCurve, SohRules, StringSohRules
 
 STRING: Final = "file"
 FITS_FRAC: Final = 0.5  # of the voltages have to be possible for a unit of so many cells
+MOST_A_PER_AH: Final = 30.0  # no stationary battery carries it: empty in two minutes
+SELDOM: Final = 0.99  # share of the currents below: a spike is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +69,40 @@ class Rules:
 
 
 def require_fit(battery: Battery, series: Series) -> None:
-    """Check that the voltages can be of such a battery.
+    """Check that voltages and currents can be of such a battery.
 
     Raises:
         AnalyseError: they cannot; the text says which number of cells would fit.
     """
+    _require_currents(battery, series)
     profile = battery.profile
-    if not profile.lowest_v <= battery.cell_end_v < profile.float_v:
+    if not profile.lowest_v <= battery.cell_end_v < profile.nominal_v:
         raise AnalyseError(
-            f"--end-v {battery.cell_end_v:g} must lie from {profile.lowest_v:g} to below {profile.float_v:g} V; write "
-            "volts of one electrochemical cell"
+            f"--end-v {battery.cell_end_v:g} must lie from {profile.lowest_v:g} to below {profile.nominal_v:g} V; "
+            "write volts of one electrochemical cell"
         )
     volts = series.unit_v[np.isfinite(series.unit_v)]
     cell_v = volts / battery.cells_per_unit
     fits = (cell_v >= 0.8 * profile.lowest_v) & (cell_v <= 1.1 * profile.highest_v)
-    if fits.mean() >= FITS_FRAC:
-        return
     middle_v = float(np.median(volts))
+    is_usual = profile.lowest_v <= middle_v / battery.cells_per_unit <= profile.highest_v
+    if is_usual and fits.mean() >= FITS_FRAC:
+        return
     likely = max(1, round(middle_v / profile.nominal_v))
     raise AnalyseError(
         f"a unit of {battery.cells_per_unit} {battery.chemistry} cells does not have {middle_v:.2f} V, the middle of "
         f"the file; --cells-per-unit {likely} would fit, or take another chemistry"
     )
+
+
+def _require_currents(battery: Battery, series: Series) -> None:
+    amps = np.abs(series.discharge_a[np.isfinite(series.discharge_a)])
+    large_a = float(np.quantile(amps, SELDOM)) if len(amps) else 0.0
+    if large_a > MOST_A_PER_AH * battery.rated_ah:
+        raise AnalyseError(
+            f"currents of {large_a:g} A are not of a battery of {battery.rated_ah:g} Ah; for milliamperes "
+            "--current-in mA, or correct --rated-ah"
+        )
 
 
 def with_temperature(series: Series, battery: Battery) -> Series:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +28,12 @@ from cellkeeper.contract.recorded_rows import (
     RowLayout,
     header_of,
     read_rows,
+    times_of,
 )
+from cellkeeper.contract.recorded_times import Times, TimeTextError
 
 from analytics.analyse.errors import AnalyseError
+from analytics.analyse.opening import delimiter_in, opened
 
 TIME: Final = "measured_at"
 PARQUET: Final = frozenset({".parquet", ".pq"})
@@ -41,7 +44,34 @@ _WIDE: Final = re.compile(r"cell_v_\d+")
 type Rows = Iterator[RecordedRow | BadRow]
 
 
-def names_in(path: Path, delimiter: str) -> list[str]:
+def separated(path: Path, given: RowLayout) -> RowLayout:
+    """Return a layout with the delimiter that the file's header shows where the given one is empty.
+
+    Raises:
+        AnalyseError: it cannot be read, or decimal commas stand between commas.
+    """
+    if given.delimiter:
+        return given
+    try:
+        delimiter = "," if path.suffix in PARQUET else delimiter_in(path, given.skip_lines)
+    except OSError as exc:
+        raise AnalyseError(f"{path}: {_reason(exc)}") from exc
+    if delimiter == given.decimal and path.suffix not in PARQUET:
+        raise AnalyseError(
+            f"{path}: its fields are separated by commas, so a comma is no decimal sign; leave --decimal"
+        )
+    return replace(given, delimiter=delimiter)
+
+
+def times_in(layout: RowLayout) -> Times:
+    """Return what reads the times of a file; raises AnalyseError when nothing can."""
+    try:
+        return times_of(layout)
+    except RecordedFileError as exc:
+        raise AnalyseError(str(exc)) from exc
+
+
+def names_in(path: Path, delimiter: str, skip_lines: int = 0) -> list[str]:
     """Return the columns of a file.
 
     Raises:
@@ -51,7 +81,7 @@ def names_in(path: Path, delimiter: str) -> list[str]:
         if path.suffix in PARQUET:
             return list(pq.read_schema(path).names)
         with opened(path) as lines:
-            return header_of(lines, delimiter)
+            return header_of(islice(lines, skip_lines, None), delimiter)
 
 
 def known_layout(names: Sequence[str], given: RowLayout) -> RowLayout | None:
@@ -74,18 +104,19 @@ def is_long(names: Sequence[str]) -> bool:
     return {TIME, "cell", "cell_v"} <= set(names)
 
 
-def rows_of(path: Path, layout: RowLayout) -> Rows:
-    """Yield the rows of a CSV or Parquet file with one row per scan.
+def rows_of(path: Path, layout: RowLayout, times: Times | None = None) -> Rows:
+    """Yield the rows of a CSV or Parquet file with one row per scan, in the order of the file.
 
     Raises:
         AnalyseError: it cannot be read, or a named column is not there.
     """
     with _readable(path):
         if path.suffix in PARQUET:
-            yield from read_rows(_parquet_lines(path), replace(layout, delimiter=",", decimal=".", columns=None))
+            plain = replace(layout, delimiter=",", decimal=".", columns=None, skip_lines=0)
+            yield from read_rows(_parquet_lines(path), plain, times=times, in_order=False)
             return
         with opened(path) as lines:
-            yield from read_rows(lines, layout)
+            yield from read_rows(lines, layout, times=times, in_order=False)
 
 
 def long_rows(path: Path, delimiter: str, decimal: str) -> Rows:
@@ -118,32 +149,24 @@ def _readable(path: Path) -> Iterator[None]:
         raise AnalyseError(f"{path}: {_reason(exc)}") from exc
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Iterable[str]]:
-    """Give the lines of a text file; what is no UTF-8 becomes a mark, so that its row is bad and not the file."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        yield lines
-
-
 def _scans(reader: "csv.DictReader[str]", number: Callable[[str | None], float]) -> Rows:
     """Yield the scans of a long export: rows of one time follow each other."""
-    last_ms: int | None = None
+    times = Times.of("iso", "UTC", None, ".")
     cells = 0
     for _, group in groupby(reader, key=lambda row: row.get(TIME)):
         readings = list(group)
         line = reader.line_num - len(readings) + 1
         try:
-            at_ms = _instant_ms(readings[0].get(TIME) or "")
+            at_ms = times.ms_of(readings[0].get(TIME) or "")
             values = {int(row["cell"] or 0): row for row in readings}
             cells = max(cells, *values)
             row = _scan(line, at_ms, values, cells, number)
+        except TimeTextError as exc:
+            yield BadRow(line, str(exc))
+            continue
         except (ValueError, KeyError, TypeError) as exc:
             yield BadRow(line, f"no reading of a unit: {str(exc)[:80]}")
             continue
-        if last_ms is not None and at_ms <= last_ms:
-            yield BadRow(line, f"time {readings[0].get(TIME)} does not increase")
-            continue
-        last_ms = at_ms
         yield row
 
 
@@ -157,13 +180,6 @@ def _scan(
     numbered = range(1, cells + 1)
     unit_v = tuple(of(cell, "cell_v", "quality") for cell in numbered)
     return RecordedRow(line, at_ms, unit_v, tuple(of(c, "degc", "degc_quality") for c in numbered), math.nan, math.nan)
-
-
-def _instant_ms(text: str) -> int:
-    found = next(read_rows(iter([f"{text},1\n"]), RowLayout(time="t", voltages=("v",), columns=("t", "v"))))
-    if isinstance(found, BadRow):
-        raise ValueError(found.why)  # noqa: TRY004  # the type says that the text is wrong
-    return found.measured_ms
 
 
 def _number(text: str | None) -> float:

@@ -1,5 +1,6 @@
 """What an analysis tells: sentences, a table with a row per row of the file, and a plot."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,23 +16,27 @@ from analytics.analyse.sign import sign_evidence
 from analytics.discharge.record import DischargeRecord
 from analytics.dossier.capacity import CapacityFinding, capacity_of
 from analytics.dossier.curves import curves_of
-from analytics.dossier.words import capacity_words, length, number, percent, proven
+from analytics.dossier.gaps import broken, with_breaks
+from analytics.dossier.words import ENDED_WORDS, capacity_words, length, number, percent, proven
 from analytics.paper.plot import BLUE, GREEN, INK, SKY, VERMILION, Band, Line, Panel, Plot, Stretch
+from analytics.readings import Floats, Places
 from analytics.soc.memory import Source
 
 SUSPECT_FRAC: Final = 0.001  # of the rows: less is a doubt that cleared by itself
 NAMED_UNITS: Final = 5
+SHOWN_REASONS: Final = 3
 MOST_DRAWN: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A file, its battery, and what the estimators made of it."""
+    """A file, its battery, and what the estimators made of it; `is_zone_guessed` where its times name no zone."""
 
     name: str
     battery: Battery
     series: Series
     outcome: Outcome
+    is_zone_guessed: bool = False
 
     def capacities(self) -> Iterator[tuple[DischargeRecord, CapacityFinding]]:
         """Yield each discharge with what it proves of the capacity of the whole string."""
@@ -48,6 +53,8 @@ def told(analysis: Analysis) -> Iterator[str]:
         f"{analysis.name}: {len(series.at_s)} rows, {_at(series.at_s[0])} to {_at(series.at_s[-1])} "
         f"({length(span_s)}), {series.units} unit{'s' if series.units > 1 else ''}"
     )
+    if series.is_turned:
+        yield "the file has its newest row first; it was turned round"
     yield from bad_row_lines(series)
     yield from _doubts(analysis)
     yield from _charge(analysis)
@@ -56,11 +63,13 @@ def told(analysis: Analysis) -> Iterator[str]:
 
 def _doubts(analysis: Analysis) -> Iterator[str]:
     series = analysis.series
+    if analysis.is_zone_guessed:
+        yield "times name no zone and were taken as UTC; --timezone names the zone of the clock"
     gaps = np.diff(series.at_s)
     missing_s = float(gaps[gaps > series.gap_s].sum())
     if missing_s > 0.0:
         many = int((gaps > series.gap_s).sum())
-        yield f"{many} gaps of more than {length(series.gap_s)}, {length(missing_s)} together"
+        yield f"{many} gap{'s' if many > 1 else ''} of more than {length(series.gap_s)}, {length(missing_s)} together"
     if not np.isfinite(series.discharge_a).any():
         yield "no current in the file: charge from voltages alone, with wide bounds; no capacity"
     else:
@@ -120,19 +129,26 @@ def _discharges(analysis: Analysis) -> Iterator[str]:
         left = "" if np.isnan(depth).all() else f", {percent(float(np.nanmin(depth)))} left"
         yield (
             f"discharge of {_at(record.began_s)}: {length(record.ended_s - record.began_s)}, {moved}{left}; "
-            f"ended by {record.ended_by}; capacity {capacity_words(capacity)}"
+            f"{ENDED_WORDS[record.ended_by]}; capacity {capacity_words(capacity)}"
         )
         for reason in capacity.reasons:
             yield f"  {reason}"
         for note in record.notes:
             yield f"  note: {note}"
-    for finding in analysis.outcome.findings:
+    yield from _health(analysis.outcome)
+
+
+def _health(outcome: Outcome) -> Iterator[str]:
+    for finding in outcome.findings:
         if finding.is_proven:
             yield f"units at {_at(finding.at_s)}: {_units(finding.unit_frac, finding.unit_sd_frac)}; {finding.why}"
-    yield f"state of health at the end: {_units(analysis.outcome.soh_frac, analysis.outcome.soh_sd_frac)}"
+    yield f"state of health at the end: {_units(outcome.soh_frac, outcome.soh_sd_frac)}"
+    if np.isnan(outcome.soh_frac).all():
+        for why, many in Counter(each.why for each in outcome.findings).most_common(SHOWN_REASONS):
+            yield f"  {many} x {why}"
 
 
-def _units(frac: np.ndarray[tuple[int], np.dtype[np.float64]], sd: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+def _units(frac: Floats, sd: Floats) -> str:
     if np.isnan(frac).all():
         return "not proven"
     if len(frac) == 1:
@@ -161,14 +177,15 @@ def table_of(analysis: Analysis) -> pa.Table:
 
 
 def plot_of(analysis: Analysis) -> Plot:
-    """Return voltage, current and charge with bounds over time, discharges shaded."""
+    """Return voltage, current and charge with bounds over time, discharges shaded; lines end at gaps of the file."""
     series, outcome = analysis.series, analysis.outcome
-    rows = slice(None, None, -(-len(series.at_s) // MOST_DRAWN))
-    at_s = series.at_s[rows]
-    known = np.isfinite(outcome.soc_frac[rows]).any(axis=1)
-    low, high = (_edge(outcome, rows, sign) for sign in (-1.0, 1.0))
+    places = _drawn(series)
+    at_s = series.at_s[np.where(places < 0, np.roll(places, 1), places)]
+    soc, sd = (broken(each, places) for each in (outcome.soc_frac, outcome.soc_sd_frac))
+    known = np.isfinite(soc).any(axis=1)
+    low, high = (_edge(soc, sd, sign) for sign in (-1.0, 1.0))
     middle = np.full(len(at_s), np.nan)
-    middle[known] = np.nanmedian(outcome.soc_frac[rows][known], axis=1)
+    middle[known] = np.nanmedian(soc[known], axis=1)
     charge = Panel(
         "State of charge, bounds at two standard deviations",
         "%",
@@ -179,20 +196,29 @@ def plot_of(analysis: Analysis) -> Plot:
         height=1.3,
         times=True,
     )
-    volts = Panel("Voltage of the units", "V", lines=(Line(at_s, series.unit_v[rows], BLUE, 0.8),), times=True)
+    volts = Panel(
+        "Voltage of the units", "V", lines=(Line(at_s, broken(series.unit_v, places), BLUE, 0.8),), times=True
+    )
     panels = [volts, charge]
     if np.isfinite(series.discharge_a).any():
-        amps = Line(at_s, -series.discharge_a[rows], GREEN, 0.8)
+        amps = Line(at_s, -broken(series.discharge_a, places), GREEN, 0.8)
         panels.insert(1, Panel("Current (positive charges)", "A", lines=(amps,), times=True))
     return Plot(tuple(panels), width_mm=220.0, height_mm=45.0 * len(panels), title=analysis.name)
+
+
+def _drawn(series: Series) -> Places:
+    """Return the places of the rows that are drawn, with -1 at every gap between them."""
+    shown = np.zeros(len(series.at_s), np.bool_)
+    shown[:: -(-len(shown) // MOST_DRAWN)] = True
+    return with_breaks(shown, np.flatnonzero(np.diff(series.at_s) > series.gap_s))
 
 
 def _shaded(analysis: Analysis) -> tuple[Stretch, ...]:
     return tuple(Stretch(record.began_s, record.ended_s, VERMILION) for record in analysis.outcome.records)
 
 
-def _edge(outcome: Outcome, rows: slice, sign: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    edges = outcome.soc_frac[rows] + sign * 2.0 * outcome.soc_sd_frac[rows]
+def _edge(soc: Floats, sd: Floats, sign: float) -> Floats:
+    edges = soc + sign * 2.0 * sd
     best = np.where(np.isfinite(edges), sign * edges, -np.inf).max(axis=1)
     return np.where(np.isfinite(best), np.clip(sign * best, 0.0, 1.0), np.nan)
 

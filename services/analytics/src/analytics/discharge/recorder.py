@@ -130,6 +130,7 @@ def _scanned(
     oldest_s, kept, first = sample.at_s - PRE_TRIGGER_S - LATEST_ONSET_S, recorder.before, 0
     while first < len(kept) and kept[first].at_s < oldest_s:
         first += 1
+    first = min(first, max(len(kept) - 1, 0))  # of a slow source the newest is what was before, however old
     before = (*kept[first:], sample)
     running = recorder.running
     if running is not None:

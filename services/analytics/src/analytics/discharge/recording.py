@@ -141,7 +141,7 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Record
         began_s=mode.began_s,
         dated_by=mode.dated_by,
         body=Body.empty(mode.began_s + DENSE_S, most),
-        tail=tuple(each for each in before if each.at_s >= mode.began_s - PRE_TRIGGER_S),
+        tail=_kept_before(before, mode),
         charge=Charge(),
         scans=0,
         missing_s=0.0,
@@ -158,6 +158,15 @@ def begun(mode: ModeSaid, before: Sequence[Sample], beliefs: Believed) -> Record
         if sample.at_s >= mode.began_s:
             recording = _counted(recording, sample, mode.gap_s)
     return recording
+
+
+def _kept_before(before: Sequence[Sample], mode: ModeSaid) -> tuple[Sample, ...]:
+    """Return the last seconds before the onset; of a source that is slower than that its last sample without a gap."""
+    oldest_s = mode.began_s - PRE_TRIGGER_S
+    last_s = max((each.at_s for each in before if each.at_s < mode.began_s), default=nan)
+    if mode.began_s - mode.gap_s <= last_s < oldest_s:
+        oldest_s = last_s
+    return tuple(each for each in before if each.at_s >= oldest_s)
 
 
 def follow_recording(

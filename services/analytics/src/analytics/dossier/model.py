@@ -132,6 +132,7 @@ def dossier_of(basis: DossierBasis) -> Dossier:
     duration_s = max(0.0, record.ended_s - record.began_s)
     units = ranked_units(curves, duration_s, context.end_v)
     capacity = capacity_of(record, curves, context)
+    moved_ah = _known(record.moved_ah)  # what is not known of the charge is not known of the energy
     mean_a, mean_w = (
         _known(mean_over_time(curves.t_s, each, curves.inside)) for each in (curves.current_a, curves.power_w)
     )
@@ -143,8 +144,8 @@ def dossier_of(basis: DossierBasis) -> Dossier:
         data_sha256=data_sha256(basis),
         duration_s=duration_s,
         curves=curves,
-        moved_ah=_known(record.moved_ah),
-        moved_wh=None if mean_w is None else mean_w * duration_s / 3600.0,
+        moved_ah=moved_ah,
+        moved_wh=None if mean_w is None or moved_ah is None else mean_w * duration_s / 3600.0,
         mean_a=mean_a,
         mean_w=mean_w,
         before_v=_last(curves.string_v[curves.t_s < 0.0]),
@@ -220,9 +221,14 @@ def _weak_cells(units: tuple[UnitRow, ...], unit_frac: Floats) -> tuple[int, ...
     return tuple(sorted({*below.tolist(), *(row.cell for row in units if row.reversed)}))
 
 
+def dip_until_s(duration_s: float) -> float:
+    """Return until when after the onset a sag is the coup de fouet of a discharge."""
+    return min(DIP_WITHIN_S, DIP_SHARE * duration_s)
+
+
 def _dip(curves: Curves, duration_s: float) -> Dip | None:
     """Return the first sag with a recovery that is more than a tenth of a per cent of the voltage."""
-    until_s = min(DIP_WITHIN_S, DIP_SHARE * duration_s)
+    until_s = dip_until_s(duration_s)
     rows = np.flatnonzero(curves.inside & np.isfinite(curves.string_v) & (curves.t_s <= until_s))
     if len(rows) < 3:
         return None

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Final
 
+from analytics.dossier.gaps import unseen_s
 from analytics.dossier.methods import method_sentences
-from analytics.dossier.model import Dossier, Verdict
+from analytics.dossier.model import Dossier, Verdict, dip_until_s
 from analytics.dossier.plots import course_plot, evenness_plot, onset_plot, trend_plot, units_plot
 from analytics.dossier.words import (
     ENDED_WORDS,
@@ -17,6 +18,7 @@ from analytics.dossier.words import (
     chemistry_name,
     length,
     moment,
+    not_validated,
     number,
     percent,
     proven,
@@ -158,6 +160,9 @@ def _onset_words(dossier: Dossier) -> str:
     dip = dossier.dip
     if dossier.curves.string_v_from == "none":
         return "Whether there was a coup de fouet is not known."
+    gap_s = unseen_s(dossier.curves.t_s, dossier.basis.record.missing_s, dip_until_s(dossier.duration_s))
+    if dip is None and gap_s > 0.0:
+        return f"Whether there was a coup de fouet is not known: {length(gap_s)} of the onset were not read."
     if dip is None:
         return "No coup de fouet: the voltage of the string did not recover after its first fall."
     return f"Coup de fouet: lowest {dip.lowest_v:.2f} V at {length(dip.at_s)}, then up to {dip.recovered_v:.2f} V."
@@ -252,6 +257,9 @@ def _quality(dossier: Dossier) -> Iterator[Block]:
     yield from (Text(f"Note: {note}") for note in record.notes)
     if not record.notes:
         yield Text("No further notes of the recorder.", small=True)
+    doubt = not_validated(dossier.basis.context.chemistry)
+    if doubt:
+        yield Text(doubt)
 
 
 def _proof(dossier: Dossier) -> Iterator[Block]:

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.dossier.gaps import broken, gaps_in, with_breaks
 from analytics.dossier.model import Dossier
 from analytics.paper.plot import (
     BLUE,
@@ -24,7 +25,7 @@ from analytics.paper.plot import (
     Plot,
     time_axis,
 )
-from analytics.readings import Flags, Floats
+from analytics.readings import Flags, Floats, Places
 
 FIRST_S: Final = 60.0
 BEFORE_S: Final = 10.0
@@ -38,20 +39,22 @@ def course_plot(dossier: Dossier) -> Plot | None:
     """Return voltage, current and power of the string as far as they are known; None when nothing is."""
     curves = dossier.curves
     rows = _until_the_end(dossier)
-    x, label = time_axis(curves.t_s[rows])
+    x, label = time_axis(broken(curves.t_s, rows))
     end_v = dossier.basis.context.end_v * curves.units
     volts = Panel(
         f"String voltage ({curves.string_v_from})",
         "V",
-        lines=(Line(x, curves.string_v[rows]),),
+        lines=(Line(x, broken(curves.string_v, rows)),),
         levels=(Level(end_v, f"end voltage {end_v:.1f} V", VERMILION),),
         height=1.5,
         x_zero=True,
     )
-    amps = Panel("Current (positive discharges)", "A", lines=(Line(x, curves.current_a[rows], GREEN),), x_zero=True)
-    power = Panel("Power", "kW", lines=(Line(x, curves.power_w[rows] / 1000.0, ORANGE),), x_zero=True)
-    known = (curves.string_v, curves.current_a, curves.power_w)
-    shown = [each for each, y in zip((volts, amps, power), known, strict=True) if np.isfinite(y[rows]).any()]
+    amps = Panel(
+        "Current (positive discharges)", "A", lines=(Line(x, broken(curves.current_a, rows), GREEN),), x_zero=True
+    )
+    power = Panel("Power", "kW", lines=(Line(x, broken(curves.power_w, rows) / 1000.0, ORANGE),), x_zero=True)
+    known = [broken(each, rows) for each in (curves.string_v, curves.current_a, curves.power_w)]
+    shown = [each for each, y in zip((volts, amps, power), known, strict=True) if np.isfinite(y).any()]
     if not shown:
         return None
     return Plot((*shown[:-1], replace(shown[-1], x_label=label)), height_mm=33.0 * len(shown))
@@ -62,10 +65,10 @@ def onset_plot(dossier: Dossier) -> Plot | None:
     curves, dip = dossier.curves, dossier.dip
     early = curves.t_s[curves.inside][:FEWEST_SHOWN]
     until_s = max(FIRST_S, early[-1] if len(early) else 0.0, 0.0 if dip is None else 1.3 * dip.at_s)
-    rows = (curves.t_s >= -BEFORE_S) & (curves.t_s <= until_s)
-    if not np.isfinite(curves.string_v[rows]).any():
+    rows = _shown(dossier, (curves.t_s >= -BEFORE_S) & (curves.t_s <= until_s))
+    if not np.isfinite(broken(curves.string_v, rows)).any():
         return None
-    lines = [Line(curves.t_s[rows], curves.string_v[rows], marked=bool(rows.sum() < 40))]
+    lines = [Line(broken(curves.t_s, rows), broken(curves.string_v, rows), marked=len(rows) < 40)]
     levels: tuple[Level, ...] = ()
     if dip is not None and dip.at_s <= until_s:
         lines.append(Line(np.array([dip.at_s]), np.array([dip.lowest_v]), VERMILION, name="lowest", marked=True))
@@ -78,8 +81,8 @@ def onset_plot(dossier: Dossier) -> Plot | None:
 def units_plot(dossier: Dossier) -> Plot:
     """Return the voltages of all units, the weakest named."""
     end_v, rows = dossier.basis.context.end_v, _until_the_end(dossier)
-    x, label = time_axis(dossier.curves.t_s[rows])
-    unit_v = dossier.curves.unit_v[rows]
+    x, label = time_axis(broken(dossier.curves.t_s, rows))
+    unit_v = broken(dossier.curves.unit_v, rows)
     named = [row.cell for row in dossier.units[:NAMED_UNITS] if row.end_v is not None]
     others = [at for at in range(dossier.curves.units) if at + 1 not in named]
     lines = []
@@ -97,18 +100,18 @@ def units_plot(dossier: Dossier) -> Plot:
 def evenness_plot(dossier: Dossier) -> Plot:
     """Return the spread of the units and their temperatures."""
     rows = _until_the_end(dossier)
-    x, label = time_axis(dossier.curves.t_s[rows])
-    degc = dossier.curves.degc[rows]
+    x, label = time_axis(broken(dossier.curves.t_s, rows))
+    degc = broken(dossier.curves.degc, rows)
     spread = Panel(
         "Spread: highest minus lowest unit",
         "V",
-        lines=(Line(x, dossier.curves.spread_v[rows]),),
+        lines=(Line(x, broken(dossier.curves.spread_v, rows)),),
         x_zero=True,
         y_zero=True,
     )
     low, high = _border(degc, -1.0), _border(degc, 1.0)
     lines = [Line(x, _middle(degc), INK, 1.0, name="median of the poles")]
-    ambient = dossier.curves.ambient_degc[rows]
+    ambient = broken(dossier.curves.ambient_degc, rows)
     if np.isfinite(ambient).any():
         lines.append(Line(x, ambient, GREEN, 1.0, "--", "room"))
     warmth = Panel(
@@ -142,9 +145,14 @@ def trend_plot(dossier: Dossier) -> Plot | None:
     return Plot((panel,), height_mm=58.0)
 
 
-def _until_the_end(dossier: Dossier) -> Flags:
+def _until_the_end(dossier: Dossier) -> Places:
     """Return the samples that are shown: what came after the end says nothing and would squeeze the axes."""
-    return dossier.curves.t_s <= dossier.duration_s
+    return _shown(dossier, dossier.curves.t_s <= dossier.duration_s)
+
+
+def _shown(dossier: Dossier, rows: Flags) -> Places:
+    """Return the places of samples with breaks where nothing was read: a line across would be invented."""
+    return with_breaks(rows, gaps_in(dossier.curves.t_s, dossier.basis.record.missing_s))
 
 
 def _middle(values: Floats) -> Floats:

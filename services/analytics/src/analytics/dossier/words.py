@@ -50,6 +50,13 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
+def known_zone(name: str) -> str:
+    """Return a zone's name as it is; raises ValueError where this machine does not know it."""
+    if name != "UTC" and zone_of(name) is UTC:
+        raise ValueError(f"zone {name!r} is not known here; write an IANA name such as Europe/Berlin")
+    return name
+
+
 def moment(at_s: float, zone: tzinfo, *, seconds: bool = True) -> str:
     """Return an instant as a date and a time of the zone."""
     at = (_EPOCH + timedelta(seconds=round(at_s))).astimezone(zone)
@@ -99,6 +106,18 @@ def chemistry_name(chemistry: str) -> str:
     """Return a chemistry as people call it."""
     profile = profiles().get(chemistry)
     return chemistry if profile is None else profile.name
+
+
+def not_validated(chemistry: str) -> str:
+    """Return what of a dossier rests on figures that nobody held against measured cells; empty where nothing does."""
+    profile = profiles().get(chemistry)
+    if profile is not None and profile.estimate.validated_on:
+        return ""
+    return (
+        f"Not validated: the charge curves of {chemistry_name(chemistry)} are typical ones, never held against "
+        "measured cells. Predicted runtimes, the charge, and health from part of a discharge rest on them; what was "
+        "measured, and the capacity by the method below, do not."
+    )
 
 
 def capacity_words(capacity: CapacityFinding) -> str:

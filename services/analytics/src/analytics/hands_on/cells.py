@@ -18,10 +18,13 @@ from analytics.hands_on.options import Host, Port, SiteFile, StringName, parsed,
 from analytics.ledger import FOREVER_S, LONG_AGO_S, CellLedger, Stay
 from analytics.ledger_file import FILE, read_ledger
 from analytics.reports.events import event_paths, read_events
+from analytics.reports.zone_option import zone_option
 
 LOOK = "cellkeeper cells list"
 State = Annotated[Path, typer.Option("--state", envvar="CELLKEEPER_STATE_DIR", help="state of the suite")]
-Zone = Annotated[str, typer.Option("--timezone", help="IANA name, for example Europe/Berlin")]
+Zone = Annotated[
+    str, typer.Option("--timezone", parser=zone_option, metavar="ZONE", help="IANA name, for example Europe/Berlin")
+]
 
 cells = typer.Typer(help="The cell ledger: which real cell was where, and when.", no_args_is_help=True)
 

@@ -127,8 +127,9 @@ class Plot:
 
 
 def time_axis(t_s: Floats) -> tuple[Floats, str]:
-    """Return seconds in the unit that suits their span, and its label."""
-    span_s = float(np.ptp(t_s)) if len(t_s) else 0.0
+    """Return seconds in the unit that suits their span, and its label; NaN breaks a line and stays."""
+    known_s = t_s[np.isfinite(t_s)]
+    span_s = float(np.ptp(known_s)) if len(known_s) else 0.0
     if span_s < 180.0:
         return t_s, "seconds after the onset"
     if span_s < 3 * 3600.0:

@@ -90,7 +90,8 @@ def capacity_lines(found: Sequence[StringCapacities], timezone: str) -> Iterator
     zone = zone_of(timezone)
     for each in found:
         if each.newest is None:
-            yield f"{each.string}: capacity not proven ({len(each.results)} recorded discharges)"
+            many = len(each.results)
+            yield f"{each.string}: capacity not proven ({many} recorded discharge{'s' if many > 1 else ''})"
             continue
         newest = each.newest
         said = with_sd(newest.capacity_frac, newest.capacity_sd_frac)
@@ -135,7 +136,7 @@ def capacity_document(found: Sequence[StringCapacities], site_name: str, timezon
         title="Capacities",
         subtitle=f"{site_name}: newest results and trend of every string",
         header=site_name,
-        footer=f"Made by {software}",
+        footer=f"Made by {software}. Times are {timezone}.",
         subject="Capacities from discharges",
         keywords="capacity report",
         blocks=tuple(_blocks(found, timezone)),

@@ -9,29 +9,30 @@ import typer
 from cellkeeper import __version__
 from cellkeeper.runtime.clock import clock_from
 from cellkeeper.runtime.history_api import DEFAULT_URL
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from analytics.dossier.files import write_dossier
 from analytics.dossier.model import Dossier, dossier_of
 from analytics.dossier.record_file import load_record
-from analytics.dossier.words import VERDICT_TITLES, capacity_words, length, moment, number, verdict_sentences, zone_of
+from analytics.dossier.words import VERDICT_TITLES, verdict_sentences
 from analytics.reports import capacities, month_pages
 from analytics.reports.errors import ReportError
+from analytics.reports.event_list import list_events
 from analytics.reports.events import EventFile, event_paths, named_event, read_events
 from analytics.reports.gathering import month_of
 from analytics.reports.month import span_of
 from analytics.reports.output import write_report
 from analytics.reports.verify import verify as verified
+from analytics.reports.zone_option import zone_option
 
 FAILED: Final = 1
-SHOWN_EVENTS: Final = 15
 SOFTWARE: Final = f"cellkeeper {__version__}"
 
 State = Annotated[Path, typer.Option("--state", envvar="CELLKEEPER_STATE_DIR", help="state of the suite")]
-Zone = Annotated[str, typer.Option("--timezone", help="IANA name, for example Europe/Berlin")]
+Zone = Annotated[
+    str, typer.Option("--timezone", parser=zone_option, metavar="ZONE", help="IANA name, for example Europe/Berlin")
+]
 Out = Annotated[list[Path] | None, typer.Option("--out", help="write NAME.pdf or NAME.csv; several times")]
 Url = Annotated[str, typer.Option("--url", help="where the historian answers")]
 
@@ -50,7 +51,8 @@ def discharge(
 ) -> None:
     """List recorded discharges, or make the dossier of one again."""
     if event is None:
-        _list_events(state, string, timezone)
+        if not list_events(_progress(_chosen(state, string), "discharges"), state, timezone):
+            raise typer.Exit(FAILED)
         return
     path = named_event(state, event)
     if out is None:
@@ -66,6 +68,9 @@ def discharge(
 def capacity(out: Out = None, site_name: str = "", state: State = Path("state"), timezone: Zone = "UTC") -> None:
     """Show the newest capacity of every string with its trend."""
     events = _progress(event_paths(state), "discharges")
+    for each in events:
+        if each.basis is None:
+            typer.echo(f"left out: {each.problem}", err=True)
     bases = [each.basis for each in events if each.basis is not None]
     if not bases:
         raise ReportError(f"no discharge is recorded in {state}; a capacity needs one")
@@ -120,38 +125,13 @@ def _now_ms() -> int:
         raise ReportError(f"CELLKEEPER_CLOCK: {exc}") from exc
 
 
-def _list_events(state: Path, string: str | None, timezone: str) -> None:
-    zone = zone_of(timezone)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("event", "began", "kind"):
-        table.add_column(title)
-    for title in ("lasted", "charge", "capacity"):
-        table.add_column(title, justify="right")
-    table.add_column("verdict")
-    chosen = [p for p in event_paths(state) if string is None or p.name.rsplit("_", 2)[0] == string]
-    damaged = []
-    for each in _progress(chosen, "discharges"):
-        if each.basis is None:
-            damaged.append(each.problem)
-            continue
-        found = dossier_of(each.basis)
-        table.add_row(
-            each.path.stem,
-            moment(each.basis.record.began_s, zone, seconds=False),
-            each.basis.record.kind,
-            length(found.duration_s),
-            number(found.moved_ah, 1, "Ah"),
-            capacity_words(found.capacity),
-            VERDICT_TITLES[found.verdict],
-        )
-    if not table.row_count and not damaged:
-        typer.echo(f"no discharge is recorded in {state}")
-        return
-    Console().print(table)
-    for problem in damaged:
-        typer.echo(problem, err=True)
-    if damaged:
-        raise typer.Exit(FAILED)
+def _chosen(state: Path, string: str | None) -> list[Path]:
+    """Return the records of a string, or of all; raises ReportError when others are recorded and none of it."""
+    paths = event_paths(state)
+    there = sorted({path.name.rsplit("_", 2)[0] for path in paths})
+    if string is not None and string not in there and there:
+        raise ReportError(f"no discharge of {string!r} is recorded in {state}; there are some of {', '.join(there)}")
+    return [path for path in paths if string is None or path.name.rsplit("_", 2)[0] == string]
 
 
 def _tell(dossier: Dossier) -> None:

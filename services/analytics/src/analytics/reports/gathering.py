@@ -24,9 +24,9 @@ def month_of(span: Span, site_name: str, url: str, state: Path) -> Month:
         span: which month.
         site_name: for the title; that of the recorded discharges when empty.
         url: where the historian answers.
-        state: where recorded discharges lie; none when there is no such folder.
+        state: where recorded discharges lie; where there is no such folder the report says so.
     """
-    outages, known_as = _outages(span, state)
+    outages, known_as, recorded = _outages(span, state)
     name = site_name or known_as or "Site"
     try:
         with history_at(url) as api:
@@ -34,20 +34,26 @@ def month_of(span: Span, site_name: str, url: str, state: Path) -> Month:
             strings = tuple(_string(historian, string, cells, span) for string, cells in historian.strings().items())
             log = historian.events(span.start_ms, span.end_ms)
     except HistoryUnavailableError as exc:
-        return Month(name, span, f"recorded discharges only: {exc}", (), (), (), outages)
-    source = f"the historian at {url}, daily windows; recorded discharges"
+        return Month(name, span, f"{recorded} only: {exc}", (), (), (), outages)
+    source = f"the historian at {url}, daily windows; {recorded}"
     ordered = tuple(sorted(strings, key=lambda each: each.string))
     return Month(name, span, source, ordered, event_counts(log), _shown(log), outages)
 
 
-def _outages(span: Span, state: Path) -> tuple[tuple[tuple[str, EarlierResult], ...], str]:
-    found, name = [], ""
-    for each in read_events(event_paths(state)) if state.is_dir() else ():
+def _outages(span: Span, state: Path) -> tuple[tuple[tuple[str, EarlierResult], ...], str, str]:
+    """Return the discharges of a month, the name of their site, and in words which of them are in it."""
+    if not state.is_dir():
+        return (), "", f"no recorded discharges, for there is no folder {state} (give the suite's state with --state),"
+    found, name, damaged = [], "", []
+    for each in read_events(event_paths(state)):
         basis = each.basis
-        if basis is not None and span.start_ms <= basis.record.began_s * 1000.0 < span.end_ms:
+        if basis is None:
+            damaged.append(each.path.name)
+        elif span.start_ms <= basis.record.began_s * 1000.0 < span.end_ms:
             found.append((basis.record.string, result_of(dossier_of(basis))))
             name = basis.context.site_name
-    return tuple(found), name
+    without = f", without {len(damaged)} that cannot be read ({', '.join(damaged[:3])})," if damaged else ""
+    return tuple(found), name, f"recorded discharges{without}"
 
 
 def _string(historian: Historian, string: str, cells: int, span: Span) -> StringMonth:

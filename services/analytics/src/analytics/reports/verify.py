@@ -100,7 +100,7 @@ def _made_again(path: Path, basis: DossierBasis) -> bytes | None:
 
 def _differs(path: Path, basis: DossierBasis) -> str:
     made_by = basis.context.software
-    if made_by == f"cellkeeper {__version__}":
+    if made_by.lower().split()[:2] == ["cellkeeper", __version__]:  # the service, or analyse
         return f"{path}: CHANGED: it is not what its record gives"
     return (
         f"{path}: not what this version ({__version__}) makes of its record, which {made_by} wrote: verify it with "
