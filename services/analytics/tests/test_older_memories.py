@@ -25,6 +25,7 @@ from analytics.older_memories import NEWER
 from analytics.packing import packed
 from analytics.readings import Readings
 from analytics.site_rules import SiteRules
+from cellkeeper.testing.clock import ManualClock
 from service_room import CELLS, FLOAT_V, site_of
 
 BEGIN_S = 1_800_000_000.0
@@ -84,7 +85,7 @@ def read_back(memory: Memory, written: SiteRules, folder: Path, now: SiteRules =
     """Return what the service of today's site remembers, after a start on a file with this memory."""
     file = MemoryFile(folder / "learned.ckm")
     assert file.write(memory, written.layout)
-    return recalled(now, file, NothingLost())  # type: ignore[arg-type]
+    return recalled(now, file, NothingLost(), ManualClock())  # type: ignore[arg-type]
 
 
 def test_what_today_wrote_stays_as_it_is(tmp_path: Path):
