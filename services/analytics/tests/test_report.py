@@ -70,7 +70,7 @@ def state(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(report, [str(each) for each in arguments])
+    return CliRunner().invoke(report, [str(each) for each in arguments], env={"COLUMNS": "160"})
 
 
 def test_events_are_listed_with_their_verdicts_and_found_by_the_begin_of_their_names(state):
