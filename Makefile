@@ -16,11 +16,11 @@ bootstrap:  ## interpreter, packages, Mosquitto
 demo: bootstrap  ## the whole suite against the battery-room twin (DEMO_STRINGS, DEMO_CELLS, DEMO_SECONDS, DEMO_SPEED, DEMO_PORT, DEMO_DIR, DEMO_SCENARIO)
 	@exec $(BIN)/cellkeeper demo
 
-test: bootstrap  ## the whole test suite against real servers (ARGS= for pytest)
+test: bootstrap  ## the whole test suite against real servers (ARGS= for pytest, TEST_WORKERS)
 	@scripts/real-brokers
 	@scripts/real-servers --if-possible
 	@scripts/real-node-red
-	@exec $(BIN)/pytest -q -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(BIN)/pytest -q -m "not soak" -n $${TEST_WORKERS:-3} --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: bootstrap  ## lint, types, import rules, generated files, lock
 	@scripts/check

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from analytics.gauges import Gauges as AnalyticsGauges
+from analytics.older_memories import NEWER
 from balancer.gauges import Gauges as BalancerGauges
 from balancer.limits import Reason
 from balancer.telling import FINDINGS
@@ -28,6 +29,7 @@ OTHER = re.compile(
 )
 PROFILE = {f"estimate.{name}" for name in EstimateProfile.model_fields}
 PROFILE |= {f"estimate.full.{name}" for name in FullSigns.model_fields}  # paths within a chemistry profile
+REMEMBERED = {name for each in NEWER for name in each.fields}  # paths within the memory of the analytics
 SOURCES = (ROOT / "libs/cellkeeper/src", *(ROOT / "services").glob("*/src"))
 EVENTS = ("Events of the gateway", "Events of the historian", "Events of the balancer", "Events of the analytics")
 FORMATTED = {
@@ -56,7 +58,7 @@ def kinds_in_code() -> set[str]:
     for folder in SOURCES:
         for path in folder.rglob("*.py"):
             for text in strings_in(ast.parse(path.read_text("utf-8"))):
-                if KIND.fullmatch(text) and not OTHER.fullmatch(text) and text not in PROFILE:
+                if KIND.fullmatch(text) and not OTHER.fullmatch(text) and text not in PROFILE | REMEMBERED:
                     found.add(text)
                 elif re.fullmatch(r"[a-z_]+\.\{[^}]*\}", text):
                     found |= FORMATTED.get(text, {text})
