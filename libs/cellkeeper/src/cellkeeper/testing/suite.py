@@ -59,9 +59,21 @@ class Suite:
         if service == "broker":
             self.broker.kill()
             return
+        if service == "twin":
+            self._unplug()
         process = self._running.pop(service)
         process.kill()
         process.wait()
+
+    def _unplug(self) -> None:
+        """Take away the names of the twin's lines, as an adapter's goes with it.
+
+        The next pseudo terminal of this machine gets the number of one that is gone: behind a name that stayed, the
+        gateway would find the line of another test's twin, and hold it.
+        """
+        for path in self.folder.iterdir():
+            if path.is_symlink() and str(path.readlink()).startswith("/dev/pts/"):
+                path.unlink()
 
     def stop(self, *services: str) -> None:
         """End services in order; all of them, newest first, when none is named."""
