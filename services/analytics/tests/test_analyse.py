@@ -9,16 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
+from analyse_runs import refused, require_wrong_use, run
 from analytics.analyse.battery import Battery, require_fit
-from analytics.analyse.commands import analyse
-from analytics.analyse.errors import AnalyseError
 from analytics.analyse.series import series_of, with_string_values
 from analytics.analyse.sign import SignEvidence, sign_evidence
 from analytics.analyse.sources import known_layout, long_rows, names_in, rows_of
 from analytics.reports.verify import verify
 from cellkeeper.contract.recorded_rows import BadRow, RecordedRow, RowLayout
-from typer.testing import CliRunner
 
 MEASURED = Path(__file__).parents[3] / "tests" / "measured"
 GEL = MEASURED / "gel-vrla-12v.csv"
@@ -30,21 +27,6 @@ LEAF_OPTIONS = (
     "--time", "s", "--voltage", "v", "--current", "a", "--time-format", "seconds", "--end-v", "3.0",
 )  # fmt: skip
 LAYOUT = RowLayout(time="measured_at", voltages=("cell_v",))
-
-
-def run(*arguments, expect=0):
-    app = typer.Typer()
-    app.command()(analyse)
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    if expect is not None:
-        assert result.exit_code == expect, result.output
-    return result
-
-
-def refused(*arguments):
-    result = run(*arguments, expect=1)
-    assert isinstance(result.exception, AnalyseError), result.output
-    return str(result.exception)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +240,7 @@ def test_what_cannot_be_is_refused_with_what_to_do(arguments, why):
 
 @pytest.mark.parametrize("options", [("--out", "x.doc"), ("--delimiter", "."), ("--table", "ten"), ("--table", "1:-5")])
 def test_impossible_options_are_used_wrongly(options):
-    run(GEL, *GEL_BATTERY, *GEL_COLUMNS, *options, expect=2)
+    require_wrong_use(options[0], GEL, *GEL_BATTERY, *GEL_COLUMNS, *options)
 
 
 def test_a_battery_that_fits_is_taken_and_evidence_without_current_is_none():

@@ -4,9 +4,8 @@ import csv
 
 import numpy as np
 import pytest
-import typer
+from analyse_runs import refused, require_wrong_use, run
 from analytics.analyse.battery import Battery, rules_of
-from analytics.analyse.commands import analyse
 from analytics.analyse.errors import AnalyseError
 from analytics.analyse.offline import estimated
 from analytics.analyse.row_order import order_of
@@ -15,24 +14,8 @@ from analytics.analyse.telling import Analysis, plot_of
 from cellkeeper.contract.recorded_rows import RecordedRow
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 COLUMNS = ("--time", "time", "--voltage", "voltage", "--current", "current", "--temperature", "temperature")
-
-
-def run(*arguments, expect=0):
-    app = typer.Typer()
-    app.command()(analyse)
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
-    if expect is not None:
-        assert result.exit_code == expect, result.output
-    return result
-
-
-def refused(*arguments):
-    result = run(*arguments, expect=1)
-    assert isinstance(result.exception, AnalyseError), result.output
-    return str(result.exception)
 
 
 HEADER = "time,voltage,current,temperature"
@@ -237,7 +220,7 @@ def test_the_plot_has_no_line_across_a_gap():
     ],
 )
 def test_what_no_battery_or_file_can_have_is_a_wrong_use(tmp_path, options):
-    run(written(tmp_path, blocks_day()), *TELLING, *COLUMNS, *options, expect=2)
+    require_wrong_use(options[0], written(tmp_path, blocks_day()), *TELLING, *COLUMNS, *options)
 
 
 def test_one_column_is_one_unit(tmp_path):
